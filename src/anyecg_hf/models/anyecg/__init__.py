@@ -1,0 +1,51 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""AnyECG: configuration, tokenizer, quantizer, backbone and heads; importing registers them with the Auto classes."""
+
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForAudioClassification,
+    AutoModelForAudioTokenization,
+    AutoModelForMaskedLM,
+    AutoModelForPreTraining,
+    AutoModelForSequenceClassification,
+)
+
+from .cleaning_anyecg import CleanedECG
+from .configuration_anyecg import LEAD_NAMES, AnyECGConfig, AnyECGQuantizerConfig
+from .modeling_anyecg import AnyECGForMaskedCodeModeling, AnyECGModel, AnyECGPreTrainedModel
+from .modeling_anyecg_quantizer import AnyECGQuantizerOutput, AnyECGRhythmQuantizer
+from .modeling_anyecg_tasks import AnyECGForSequenceClassification
+from .tokenization_anyecg import AnyECGTokenizer
+
+
+_AUTO_MODELS = {
+    AnyECGModel: (AutoModel,),
+    AnyECGForMaskedCodeModeling: (AutoModelForPreTraining, AutoModelForMaskedLM),
+    AnyECGForSequenceClassification: (AutoModelForSequenceClassification, AutoModelForAudioClassification),
+    AnyECGRhythmQuantizer: (AutoModel, AutoModelForAudioTokenization),
+}
+
+for _config_class in (AnyECGConfig, AnyECGQuantizerConfig):
+    AutoConfig.register(_config_class.model_type, _config_class, exist_ok=True)
+for _model_class, _auto_classes in _AUTO_MODELS.items():
+    for _auto_class in _auto_classes:
+        _auto_class.register(_model_class.config_class, _model_class, exist_ok=True)
+AutoFeatureExtractor.register(AnyECGConfig, AnyECGTokenizer, exist_ok=True)
+
+
+__all__ = [
+    "LEAD_NAMES",
+    "AnyECGConfig",
+    "AnyECGForMaskedCodeModeling",
+    "AnyECGForSequenceClassification",
+    "AnyECGModel",
+    "AnyECGPreTrainedModel",
+    "AnyECGQuantizerConfig",
+    "AnyECGQuantizerOutput",
+    "AnyECGRhythmQuantizer",
+    "AnyECGTokenizer",
+    "CleanedECG",
+]

@@ -1,0 +1,226 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The order of work that turns one record in millivolts into clean patches (paper, section on preprocessing)."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pywt
+
+from .signal_anyecg import (
+    LeadQuality,
+    assess_leads,
+    count_patches,
+    cut_patches,
+    fill_gaps,
+    filter_zero_phase,
+    noise_band_level,
+    noise_levels,
+    remove_line,
+    resample,
+    soft_threshold_denoise,
+    wavelet_coefficients,
+    zero_phase_response,
+)
+
+
+MIN_SCALE_MV = 1e-3
+MAX_MISSING_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class CleaningSettings:
+    """
+    Every step of the cleaning, with the paper's values as defaults.
+
+    Attributes:
+        sampling_rate (`int`): Rate of the patches in Hz.
+        patch_size (`int`): Samples in a patch.
+        bandpass_low_hz, bandpass_high_hz (`float` or `None`): Edges of the zero-phase band-pass; `None` leaves one out.
+        filter_order (`int`): Order of the Butterworth edges, applied forward and backward.
+        notch_hz (`float` or `None`): Powerline frequency (50 or 60), or `None`.
+        notch_quality (`float`): Notch frequency over its bandwidth.
+        denoise (`bool`): Whether wavelet soft-threshold denoising runs.
+        denoise_wavelet (`str`), denoise_levels (`int`): Its wavelet and depth.
+    """
+
+    sampling_rate: int = 300
+    patch_size: int = 300
+    bandpass_low_hz: float | None = 0.1
+    bandpass_high_hz: float | None = 75.0
+    filter_order: int = 2
+    notch_hz: float | None = 50.0
+    notch_quality: float = 30.0
+    denoise: bool = True
+    denoise_wavelet: str = "db6"
+    denoise_levels: int = 4
+
+    def __post_init__(self) -> None:
+        nyquist = self.sampling_rate / 2
+        low, high = self.bandpass_low_hz, self.bandpass_high_hz
+        for name, edge in (("bandpass_low_hz", low), ("bandpass_high_hz", high), ("notch_hz", self.notch_hz)):
+            if edge is not None and not 0 < edge <= nyquist:
+                raise ValueError(f"`{name}` must lie between 0 and {nyquist:g} Hz, or be None; got {edge}.")
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"`bandpass_low_hz` ({low}) must be below `bandpass_high_hz` ({high}).")
+        if self.patch_size < 2 or self.filter_order < 1 or self.notch_quality <= 0:
+            raise ValueError(
+                "`patch_size` must be at least 2, `filter_order` at least 1 and `notch_quality` positive; got"
+                f" {self.patch_size}, {self.filter_order}, {self.notch_quality}."
+            )
+        if self.denoise and self.denoise_wavelet not in pywt.wavelist(kind="discrete"):
+            raise ValueError(
+                f"`denoise_wavelet` must be a discrete wavelet of PyWavelets, got {self.denoise_wavelet!r}."
+            )
+        if self.denoise and self.denoise_levels < noise_band_level(self.sampling_rate, high):
+            raise ValueError(
+                f"`denoise_levels` ({self.denoise_levels}) must reach the level that the noise is read from"
+                f" ({noise_band_level(self.sampling_rate, high)})."
+            )
+
+
+@dataclass(frozen=True)
+class CleanedECG:
+    """
+    One record, cleaned and cut.
+
+    Attributes:
+        patches (`np.ndarray` of shape `(leads, patches, patch_size)`, float32): In units of `scale`, zero where masked.
+        patch_mask (`np.ndarray` of shape `(leads, patches)`, bool): True where a patch is real and usable.
+        scale (`float`): Recording scale in mV.
+        noise_level (`np.ndarray` of shape `(leads,)`, float32): Noise in mV, NaN where it was not estimated.
+        lead_names (`tuple[str, ...]`): Vocabulary names.
+        unusable (`dict[int, str]`): Lead index -> why the whole lead is masked.
+        masked_patches (`int`): Patches of usable leads that are masked for missing samples.
+        steps (`tuple[str, ...]`): What was done, in order, for people.
+    """
+
+    patches: np.ndarray
+    patch_mask: np.ndarray
+    scale: float
+    noise_level: np.ndarray
+    lead_names: tuple[str, ...]
+    unusable: dict[int, str]
+    masked_patches: int
+    steps: tuple[str, ...]
+
+
+def clean_record(
+    signal_mv: np.ndarray,
+    sampling_rate: float,
+    lead_names: tuple[str, ...],
+    settings: CleaningSettings,
+    scale: float | None = None,
+    noise_level: np.ndarray | float | None = None,
+) -> CleanedECG:
+    """
+    Resamples, filters, denoises, scales and cuts one record.
+
+    Args:
+        signal_mv (`np.ndarray` of shape `(leads, samples)`, float32): Signal in mV, NaN where missing.
+        sampling_rate (`float`): Its rate in Hz.
+        lead_names (`tuple[str, ...]`): Vocabulary names.
+        settings ([`CleaningSettings`]): The steps.
+        scale (`float`, *optional*): Recording scale in mV, if the record is a window of a longer one.
+        noise_level (`np.ndarray` of shape `(leads,)` or `float`, *optional*): Noise in mV, likewise.
+
+    Returns:
+        [`CleanedECG`]
+
+    Raises:
+        `ValueError`: for implausible amplitudes, infinite samples and records shorter than half a patch.
+    """
+    _check_length(signal_mv.shape[1], sampling_rate, settings)
+    quality = assess_leads(signal_mv, sampling_rate, lead_names)
+    _warn_of_unusable_leads(quality, lead_names)
+    usable = np.ones(len(signal_mv), dtype=bool)
+    usable[list(quality.unusable)] = False
+
+    signal = remove_line(fill_gaps(signal_mv, quality.missing))
+    signal[~usable] = 0.0
+    steps = [f"resampled {sampling_rate:g} -> {settings.sampling_rate} Hz"] * (sampling_rate != settings.sampling_rate)
+    signal = resample(signal, sampling_rate, settings.sampling_rate)
+    signal, filter_steps = _filter(signal, sampling_rate, settings)
+    signal, noise, denoise_steps = _denoise(signal, settings, noise_level)
+
+    patch_mask = usable[:, None] & ~_gap_patches(quality.missing, sampling_rate, signal.shape[1], settings)
+    samples = patch_mask.shape[1] * settings.patch_size
+    signal = signal[:, :samples]
+    real = np.repeat(patch_mask, settings.patch_size, axis=1)[:, : signal.shape[1]]
+    if scale is None:
+        scale = max(float(signal[real].std(dtype=np.float64)), MIN_SCALE_MV) if real.any() else MIN_SCALE_MV
+    patches = cut_patches(signal * np.float32(1.0 / scale), settings.patch_size)
+    patches[~patch_mask] = 0.0
+    return CleanedECG(
+        patches=patches,
+        patch_mask=patch_mask,
+        scale=float(scale),
+        noise_level=noise,
+        lead_names=tuple(lead_names),
+        unusable=quality.unusable,
+        masked_patches=int(usable.sum() * patch_mask.shape[1] - patch_mask.sum()),
+        steps=(*steps, *filter_steps, *denoise_steps, f"scaled by {scale:.3g} mV"),
+    )
+
+
+def _check_length(samples: int, sampling_rate: float, settings: CleaningSettings) -> None:
+    if count_patches(round(samples * settings.sampling_rate / sampling_rate), settings.patch_size) < 1:
+        minimum = settings.patch_size / settings.sampling_rate / 2
+        raise ValueError(
+            f"the record is too short: {samples} samples at {sampling_rate:g} Hz are {samples / sampling_rate:.3g} s,"
+            f" and at least {minimum:g} s (half a patch) are needed."
+        )
+
+
+def _warn_of_unusable_leads(quality: LeadQuality, lead_names: tuple[str, ...]) -> None:
+    if quality.unusable:
+        found = ", ".join(f"{lead_names[lead]} ({reason})" for lead, reason in sorted(quality.unusable.items()))
+        warnings.warn(f"unusable leads are masked: {found}.", UserWarning, stacklevel=4)
+
+
+def _filter(signal: np.ndarray, input_rate: float, settings: CleaningSettings) -> tuple[np.ndarray, list[str]]:
+    # Above the input's own Nyquist frequency there is no powerline to remove.
+    notch = settings.notch_hz if settings.notch_hz is not None and settings.notch_hz < input_rate / 2 else None
+    low, high = settings.bandpass_low_hz, settings.bandpass_high_hz
+    if low is None and high is None and notch is None:
+        return signal, []
+    response = zero_phase_response(
+        signal.shape[1], settings.sampling_rate, low, high, notch, settings.filter_order, settings.notch_quality
+    )
+    steps = [f"band-pass {low or 0:g}-{high or settings.sampling_rate / 2:g} Hz"] * (
+        low is not None or high is not None
+    )
+    steps += [f"notch {notch:g} Hz"] * (notch is not None)
+    return filter_zero_phase(signal, response), steps
+
+
+def _denoise(
+    signal: np.ndarray, settings: CleaningSettings, noise_level: np.ndarray | float | None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    if not settings.denoise:
+        return signal, np.full(len(signal), np.nan, dtype=np.float32), []
+    coefficients = wavelet_coefficients(signal, settings.denoise_wavelet, settings.denoise_levels)
+    if noise_level is None:
+        level = noise_band_level(settings.sampling_rate, settings.bandpass_high_hz)
+        noise = noise_levels(coefficients, level).astype(np.float32)
+    else:
+        noise = np.broadcast_to(np.asarray(noise_level, dtype=np.float32), len(signal)).copy()
+    denoised = soft_threshold_denoise(
+        coefficients, settings.denoise_wavelet, noise, settings.patch_size, signal.shape[1]
+    )
+    return denoised, noise, [f"{settings.denoise_wavelet} denoising"]
+
+
+def _gap_patches(missing: np.ndarray, sampling_rate: float, samples: int, settings: CleaningSettings) -> np.ndarray:
+    """Patches, `(leads, patches)`, of which more than a tenth of the samples were missing in the record."""
+    patches = count_patches(samples, settings.patch_size)
+    if not missing.any():
+        return np.zeros((len(missing), patches), dtype=bool)
+    sources = np.minimum(np.arange(samples) * (sampling_rate / settings.sampling_rate), missing.shape[1] - 1)
+    cut = cut_patches(missing[:, sources.round().astype(np.int64)], settings.patch_size)
+    real_samples = np.minimum(settings.patch_size, samples - np.arange(patches) * settings.patch_size)
+    return cut.sum(axis=2) > MAX_MISSING_SHARE * real_samples
+
+
+__all__ = ["CleanedECG", "CleaningSettings", "clean_record"]

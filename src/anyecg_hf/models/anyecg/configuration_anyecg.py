@@ -1,0 +1,384 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Configurations of AnyECG: the backbone, the rhythm quantizer, their presets and the lead vocabulary."""
+
+from typing import Any
+
+import pywt
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+# Part of every checkpoint: `lead_ids` index into this list, so the order is fixed for ever and new names go to the end.
+LEAD_NAMES = (
+    *("I", "II", "III", "aVR", "aVL", "aVF"),
+    *("V1", "V2", "V3", "V4", "V5", "V6"),
+    *("VX", "VY", "VZ", "MLII", "V3R", "V4R", "V7", "V8", "V9"),
+    "unknown",
+)
+UNKNOWN_LEAD = "unknown"
+
+TIME_ENCODINGS = ("learned", "rotary")
+
+# Standard deviation of orthonormal db6 coefficients at levels 1, 2, ... of cleaned 300 Hz records in recording scale,
+# measured by `benchmarks/wavelet_bands.py` on PTB-XL folds 1-8.
+_BAND_STD = {"cA": (1.4, 2.0, 2.6, 3.3), "cD": (0.05, 0.5, 1.0, 1.6)}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "hidden_size": 128,
+        "num_hidden_layers": 5,
+        "num_attention_heads": 4,
+        "intermediate_size": 512,
+        "patch_channels": [32, 64, 128],
+        "time_encoding": "rotary",
+        "codebook_size": 512,
+    },
+    "small": {"hidden_size": 384, "num_hidden_layers": 8, "num_attention_heads": 6, "intermediate_size": 1536},
+    "base": {"hidden_size": 1024, "num_hidden_layers": 20, "num_attention_heads": 16, "intermediate_size": 4096},
+    "large": {"hidden_size": 1280, "num_hidden_layers": 25, "num_attention_heads": 20, "intermediate_size": 5120},
+    "xl": {"hidden_size": 2048, "num_hidden_layers": 34, "num_attention_heads": 32, "intermediate_size": 8192},
+}
+
+
+@strict
+class AnyECGArchitectureConfig(PreTrainedConfig):
+    r"""
+    What the backbone and the rhythm quantizer have in common: the shape of a token and of a Transformer layer.
+
+    Args:
+        patch_size (`int`, *optional*, defaults to 300):
+            Samples of one lead in one patch, which is one token (paper: 300, one second).
+        sampling_rate (`int`, *optional*, defaults to 300):
+            Rate of the patches in Hz (paper: 300).
+        lead_names (`list[str]`, *optional*):
+            The lead vocabulary that `lead_ids` index into. Defaults to the package's vocabulary; its order never
+            changes.
+        hidden_size (`int`, *optional*, defaults to 1024):
+            Width of the token embeddings.
+        num_hidden_layers (`int`, *optional*, defaults to 20):
+            Transformer layers (of the encoder, in the quantizer).
+        num_attention_heads (`int`, *optional*, defaults to 16):
+            Attention heads of every layer; must divide `hidden_size`.
+        intermediate_size (`int`, *optional*, defaults to 4096):
+            Width of the feed-forward layers.
+        hidden_act (`str`, *optional*, defaults to `"gelu"`):
+            Activation of the feed-forward layers and of the patch encoder.
+        hidden_dropout (`float`, *optional*, defaults to 0.0):
+            Dropout after every attention and feed-forward block.
+        attention_dropout (`float`, *optional*, defaults to 0.0):
+            Dropout on the attention weights.
+        layer_norm_eps (`float`, *optional*, defaults to 1e-6):
+            Epsilon of layer and group norms.
+        initializer_range (`float`, *optional*, defaults to 0.02):
+            Standard deviation of the initial weights.
+        patch_channels (`list[int]`, *optional*, defaults to `[64, 128, 256]`):
+            Output channels of the patch encoder's 1-D convolutions.
+        patch_strides (`list[int]`, *optional*, defaults to `[5, 3, 4]`):
+            Their strides; the product must divide `patch_size`.
+        patch_kernel_size (`int`, *optional*, defaults to 15):
+            Kernel size of the first convolution in samples; later kernels are as wide as their stride.
+        patch_norm_groups (`int`, *optional*, defaults to 8):
+            Groups of the patch encoder's group norms; must divide every entry of `patch_channels`.
+        time_tolerance (`int`, *optional*, defaults to 1):
+            Cardio-Sparse Attention: how many patches a key of another lead may lie before or after the query.
+        time_encoding (`str`, *optional*, defaults to `"learned"`):
+            `"learned"`, a table of `max_time_positions` rows (paper), or `"rotary"`, legal for any length.
+        max_time_positions (`int`, *optional*, defaults to 85):
+            Rows of the learned table; 85 patches of 12 leads are the paper's 1024 tokens.
+        trained_time_positions (`int`, *optional*):
+            How many time positions training has covered; `None` if unknown. Written by the training code.
+        rotary_base (`float`, *optional*, defaults to 10000.0):
+            Base of the rotary frequencies.
+        codebook_size (`int`, *optional*, defaults to 8192):
+            Codes per codebook, K.
+        num_quantizers (`int`, *optional*, defaults to 1):
+            Residual codebooks, Q. With more than one, codes have a trailing axis of this length.
+    """
+
+    patch_size: int = 300
+    sampling_rate: int = 300
+    lead_names: list[str] | tuple[str, ...] = LEAD_NAMES
+    hidden_size: int = 1024
+    num_hidden_layers: int = 20
+    num_attention_heads: int = 16
+    intermediate_size: int = 4096
+    hidden_act: str = "gelu"
+    hidden_dropout: float | int = 0.0
+    attention_dropout: float | int = 0.0
+    layer_norm_eps: float = 1e-6
+    initializer_range: float | int = 0.02
+    patch_channels: list[int] | tuple[int, ...] = (64, 128, 256)
+    patch_strides: list[int] | tuple[int, ...] = (5, 3, 4)
+    patch_kernel_size: int = 15
+    patch_norm_groups: int = 8
+    time_tolerance: int = 1
+    time_encoding: str = "learned"
+    max_time_positions: int = 85
+    trained_time_positions: int | None = None
+    rotary_base: float | int = 10000.0
+    codebook_size: int = 8192
+    num_quantizers: int = 1
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def patch_seconds(self) -> float:
+        """Duration of one patch in seconds."""
+        return self.patch_size / self.sampling_rate
+
+    @property
+    def unknown_lead_id(self) -> int:
+        """Index of the lead `unknown` in `lead_names`."""
+        return list(self.lead_names).index(UNKNOWN_LEAD)
+
+    def validate_architecture(self) -> None:
+        """Refuses impossible shapes. Raises `ValueError` that names the fields and their values."""
+        for name in _POSITIVE_FIELDS:
+            value = getattr(self, name)
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        if self.time_tolerance < 0:
+            raise ValueError(f"`time_tolerance` is a number of patches and must be >= 0, got {self.time_tolerance}.")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"`hidden_size` ({self.hidden_size}) must be a multiple of `num_attention_heads`"
+                f" ({self.num_attention_heads})."
+            )
+        if self.time_encoding not in TIME_ENCODINGS:
+            raise ValueError(f"`time_encoding` must be one of {TIME_ENCODINGS}, got {self.time_encoding!r}.")
+        if self.time_encoding == "rotary" and self.head_size % 2:
+            raise ValueError(f"Rotary time encoding needs an even head size, got {self.head_size}.")
+        if len(set(self.lead_names)) != len(self.lead_names) or UNKNOWN_LEAD not in self.lead_names:
+            raise ValueError(f"`lead_names` must be unique and hold {UNKNOWN_LEAD!r}, got {list(self.lead_names)}.")
+        self._validate_patch_encoder()
+
+    def _validate_patch_encoder(self) -> None:
+        if len(self.patch_channels) != len(self.patch_strides) or not self.patch_channels:
+            raise ValueError(
+                "`patch_channels` and `patch_strides` must have one entry for each convolution, got"
+                f" {list(self.patch_channels)} and {list(self.patch_strides)}."
+            )
+        if self.patch_kernel_size < self.patch_strides[0]:
+            raise ValueError(
+                f"`patch_kernel_size` ({self.patch_kernel_size}) must be at least the first stride"
+                f" ({self.patch_strides[0]}), or samples are skipped."
+            )
+        frames = self.patch_size
+        for stride in self.patch_strides:
+            if stride < 1 or frames % stride:
+                raise ValueError(
+                    f"the product of `patch_strides` {list(self.patch_strides)} must divide `patch_size`"
+                    f" ({self.patch_size})."
+                )
+            frames //= stride
+        if any(channels % self.patch_norm_groups for channels in self.patch_channels):
+            raise ValueError(
+                f"`patch_norm_groups` ({self.patch_norm_groups}) must divide every entry of `patch_channels`"
+                f" {list(self.patch_channels)}."
+            )
+
+
+_POSITIVE_FIELDS = (
+    *("patch_size", "sampling_rate", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    *("patch_norm_groups", "max_time_positions", "codebook_size", "num_quantizers"),
+)
+
+
+@strict
+class AnyECGConfig(AnyECGArchitectureConfig):
+    r"""
+    Configuration of the AnyECG backbone ([`AnyECGModel`]) and its heads.
+
+    The defaults are the paper's AnyECG-B ("base"); [`AnyECGConfig.from_preset`] has the other sizes. Fields shared with
+    the quantizer are described in [`AnyECGArchitectureConfig`].
+
+    Args:
+        classifier_pooling (`str`, *optional*, defaults to `"mean"`):
+            What [`AnyECGForSequenceClassification`] pools the tokens by: `"mean"`, or `"mean_max"`, which joins the
+            mean and the maximum over real tokens.
+        classifier_dropout (`float`, *optional*, defaults to 0.0):
+            Dropout before the classification layer.
+
+    Example:
+
+    ```python
+    >>> from anyecg_hf import AnyECGConfig, AnyECGModel
+
+    >>> config = AnyECGConfig.from_preset("small", time_encoding="rotary")
+    >>> model = AnyECGModel(config)
+    ```
+    """
+
+    model_type = "anyecg"
+    base_model_tp_plan = {
+        "layers.*.attention.q_proj": "colwise",
+        "layers.*.attention.k_proj": "colwise",
+        "layers.*.attention.v_proj": "colwise",
+        "layers.*.attention.o_proj": "rowwise",
+        "layers.*.mlp.up_proj": "colwise",
+        "layers.*.mlp.down_proj": "rowwise",
+    }
+    base_model_fsdp_plan = {"layers.*": "free_full_weight", "norm": "keep_full_weight"}
+
+    classifier_pooling: str = "mean"
+    classifier_dropout: float | int = 0.0
+
+    @classmethod
+    def from_preset(cls, name: str, **overrides: Any) -> "AnyECGConfig":
+        """
+        Builds one of the named sizes.
+
+        Args:
+            name (`str`):
+                `"tiny"` and `"small"` (ours), `"base"`, `"large"` or `"xl"` (the paper's 254M, 500M and 1.7B).
+            overrides:
+                Fields that differ from the preset.
+
+        Raises:
+            `ValueError`: if there is no such preset.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"unknown preset {name!r}: choose one of {sorted(PRESETS)}.")
+        return cls(**{**PRESETS[name], **overrides})
+
+    def validate_architecture(self) -> None:
+        super().validate_architecture()
+        if self.classifier_pooling not in ("mean", "mean_max"):
+            raise ValueError(f"`classifier_pooling` must be 'mean' or 'mean_max', got {self.classifier_pooling!r}.")
+
+
+@strict
+class AnyECGQuantizerConfig(AnyECGArchitectureConfig):
+    r"""
+    Configuration of the rhythm quantizer ([`AnyECGRhythmQuantizer`], stage 1).
+
+    Fields shared with the backbone are described in [`AnyECGArchitectureConfig`]; their defaults differ here
+    (width 384, four layers as the paper says, six heads).
+
+    Args:
+        num_decoder_layers (`int`, *optional*, defaults to 3):
+            Transformer layers of the multi-view decoder.
+        codebook_dim (`int`, *optional*, defaults to 64):
+            Length d of a code vector.
+        codebook_update (`str`, *optional*, defaults to `"ema"`):
+            `"ema"` moves codes to the running mean of their vectors, `"loss"` trains them by gradient (paper).
+        ema_decay (`float`, *optional*, defaults to 0.99):
+            Decay of the running means.
+        codebook_warmup_updates (`int`, *optional*, defaults to 150):
+            Optimiser steps without quantization before the k-means start.
+        codebook_revival_threshold (`float`, *optional*, defaults to 0.05):
+            A code used less than this share of uniform use is replaced by a vector of the current batch; 0 switches
+            revival off.
+        codebook_reservoir_size (`int`, *optional*, defaults to 16384):
+            Encoder vectors kept for the k-means start and for revival.
+        kmeans_iterations (`int`, *optional*, defaults to 20):
+            Iterations of the (spherical) k-means start.
+        codebook_seed (`int`, *optional*, defaults to 0):
+            Seed of the k-means start and of revival.
+        min_codebook_usage (`float`, *optional*, defaults to 0.2):
+            Share of codes in use below which training stops: the codebook has collapsed.
+        wavelet (`str`, *optional*, defaults to `"db6"`), wavelet_mode (`str`, *optional*, defaults to `"symmetric"`):
+            Wavelet and border mode of the frequency target, in PyWavelets' names.
+        wavelet_levels (`int`, *optional*, defaults to 4):
+            Levels of the frequency target; 4 is the most that 300 samples allow with db6.
+        wavelet_intermediate (`bool`, *optional*, defaults to `False`):
+            Whether the target also holds the redundant approximations of every level (the paper's wording).
+        wavelet_band_std (`list[float]`, *optional*):
+            Standard deviation of each band of the target, in the order cA_n, cD_n ... cD_1, for signals in recording
+            scale. `None` takes constants measured on real records.
+        demographics_mean (`list[float]`, *optional*), demographics_std (`list[float]`, *optional*):
+            Mean and standard deviation of age (years), weight (kg) and sex (0 male, 1 female); PTB-XL folds 1-8.
+        morphology_weight, frequency_weight, demography_weight, codebook_weight, commitment_weight (`float`):
+            Weights of the five loss terms, all 1.0 as in the paper; the last is its beta.
+        loss_reduction (`str`, *optional*, defaults to `"mean"`):
+            `"mean"` over real elements of unit-variance targets, or the paper's plain `"sum"`.
+    """
+
+    model_type = "anyecg_quantizer"
+
+    hidden_size: int = 384
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 6
+    intermediate_size: int = 1536
+    num_decoder_layers: int = 3
+    codebook_dim: int = 64
+    codebook_update: str = "ema"
+    ema_decay: float | int = 0.99
+    codebook_warmup_updates: int = 150
+    codebook_revival_threshold: float | int = 0.05
+    codebook_reservoir_size: int = 16384
+    kmeans_iterations: int = 20
+    codebook_seed: int = 0
+    min_codebook_usage: float | int = 0.2
+    wavelet: str = "db6"
+    wavelet_levels: int = 4
+    wavelet_mode: str = "symmetric"
+    wavelet_intermediate: bool = False
+    wavelet_band_std: list[float] | None = None
+    demographics_mean: list[float] | tuple[float, ...] = (59.3, 71.0, 0.48)
+    demographics_std: list[float] | tuple[float, ...] = (16.8, 15.9, 0.5)
+    morphology_weight: float | int = 1.0
+    frequency_weight: float | int = 1.0
+    demography_weight: float | int = 1.0
+    codebook_weight: float | int = 1.0
+    commitment_weight: float | int = 1.0
+    loss_reduction: str = "mean"
+
+    @property
+    def wavelet_bands(self) -> list[str]:
+        """Names of the target's bands, in order: `cA4`, `cD4` ... `cD1` (and `cA3` ... `cA1` if asked for)."""
+        levels = range(self.wavelet_levels, 0, -1)
+        bands = [f"cA{self.wavelet_levels}", *(f"cD{level}" for level in levels)]
+        if self.wavelet_intermediate:
+            bands += [f"cA{level}" for level in range(self.wavelet_levels - 1, 0, -1)]
+        return bands
+
+    @property
+    def band_std(self) -> list[float]:
+        """Standard deviation of each band of [`wavelet_bands`]."""
+        if self.wavelet_band_std is not None:
+            return list(self.wavelet_band_std)
+        return [_BAND_STD[band[:2]][min(int(band[2:]), len(_BAND_STD[band[:2]])) - 1] for band in self.wavelet_bands]
+
+    def validate_architecture(self) -> None:
+        super().validate_architecture()
+        if self.codebook_update not in ("ema", "loss"):
+            raise ValueError(f"`codebook_update` must be 'ema' or 'loss', got {self.codebook_update!r}.")
+        if self.loss_reduction not in ("mean", "sum"):
+            raise ValueError(f"`loss_reduction` must be 'mean' or 'sum', got {self.loss_reduction!r}.")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"`ema_decay` must lie in [0, 1), got {self.ema_decay}.")
+        if len(self.demographics_mean) != 3 or len(self.demographics_std) != 3 or min(self.demographics_std) <= 0:
+            raise ValueError(
+                "`demographics_mean` and `demographics_std` hold age, weight and sex, with positive deviations; got"
+                f" {list(self.demographics_mean)} and {list(self.demographics_std)}."
+            )
+        self._validate_wavelet()
+
+    def _validate_wavelet(self) -> None:
+        if self.wavelet not in pywt.wavelist(kind="discrete"):
+            raise ValueError(f"`wavelet` must be a discrete wavelet of PyWavelets, got {self.wavelet!r}.")
+        if self.wavelet_mode not in pywt.Modes.modes:
+            raise ValueError(f"`wavelet_mode` must be one of {pywt.Modes.modes}, got {self.wavelet_mode!r}.")
+        deepest = pywt.dwt_max_level(self.patch_size, pywt.Wavelet(self.wavelet).dec_len)
+        if not 1 <= self.wavelet_levels <= deepest:
+            raise ValueError(
+                f"`wavelet_levels` must lie in 1..{deepest}: more than that does not fit a patch of"
+                f" {self.patch_size} samples with {self.wavelet}; got {self.wavelet_levels}."
+            )
+        std = self.wavelet_band_std
+        if std is not None and (len(std) != len(self.wavelet_bands) or min(std) <= 0):
+            raise ValueError(f"`wavelet_band_std` needs a positive number for each of {self.wavelet_bands}, got {std}.")
+
+
+__all__ = [
+    "LEAD_NAMES",
+    "PRESETS",
+    "UNKNOWN_LEAD",
+    "AnyECGArchitectureConfig",
+    "AnyECGConfig",
+    "AnyECGQuantizerConfig",
+]

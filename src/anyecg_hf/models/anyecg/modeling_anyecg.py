@@ -1,0 +1,190 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The AnyECG backbone and masked code modelling: stage 2 of AnyECG."""
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOutput
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .attention_anyecg import create_cardio_sparse_mask
+from .configuration_anyecg import AnyECGConfig
+from .layers_anyecg import (
+    AnyECGEmbeddings,
+    AnyECGLayer,
+    check_patches,
+    complete_inputs,
+    rotary_tables,
+    time_positions,
+)
+from .pretrained_anyecg import AnyECGPreTrainedMixin
+
+
+class AnyECGPreTrainedModel(AnyECGPreTrainedMixin, PreTrainedModel):
+    """Weight initialisation and loading of the backbone and its heads."""
+
+    config: AnyECGConfig
+    base_model_prefix = "anyecg"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, AnyECGEmbeddings) and module.mask_token is not None:
+            init.normal_(module.mask_token, std=self.config.initializer_range)
+
+
+class AnyECGModel(AnyECGPreTrainedModel):
+    """
+    Bare backbone: patches in, one hidden state a token out.
+
+    Args:
+        config ([`AnyECGConfig`]): The architecture.
+
+    Example:
+
+    ```python
+    >>> from anyecg_hf import TINY, AnyECGModel, AnyECGTokenizer
+
+    >>> tokenizer, model = AnyECGTokenizer.from_pretrained(TINY), AnyECGModel.from_pretrained(TINY)
+    >>> batch = tokenizer(ecg_mv, sampling_rate=500, lead_names=["I", "II"], return_tensors="pt")
+    >>> embedding = model(batch["input_values"], batch["attention_mask"], batch["lead_ids"]).pooler_output
+    ```
+    """
+
+    def __init__(self, config: AnyECGConfig):
+        super().__init__(config)
+        self.embeddings = AnyECGEmbeddings(config, use_mask_token=True)
+        self.layers = nn.ModuleList(AnyECGLayer(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embeddings.patch_encoder.projection
+
+    @merge_with_config_defaults
+    @capture_outputs(tie_last_hidden_states=False)
+    def forward(
+        self,
+        input_values: torch.FloatTensor,
+        attention_mask: torch.LongTensor | None = None,
+        lead_ids: torch.LongTensor | None = None,
+        bool_masked_pos: torch.BoolTensor | None = None,
+        time_offset: torch.LongTensor | int = 0,
+        **kwargs,
+    ) -> BaseModelOutputWithPooling:
+        r"""
+        Args:
+            input_values (`torch.FloatTensor` of shape `(B, L, N, S)`): Patches in recording scale.
+            attention_mask (`torch.LongTensor` of shape `(B, L, N)`, *optional*): 1 for real patches.
+            lead_ids (`torch.LongTensor` of shape `(B, L)`, *optional*): Lead of each row; `unknown` if not given.
+            bool_masked_pos (`torch.BoolTensor` of shape `(B, L, N)`, *optional*): True where the mask token stands in.
+            time_offset (`int` or `torch.LongTensor` of shape `(B,)`, *optional*, defaults to 0): Time position of the
+                first patch, for learned time tables.
+
+        Returns:
+            [`BaseModelOutputWithPooling`]: `last_hidden_state` `(B, L*N, D)`, lead-major, zero where padded;
+            `pooler_output` `(B, D)`, the mean over real tokens.
+        """
+        check_patches(self.config, input_values)
+        attention_mask, lead_ids = complete_inputs(self.config, input_values, attention_mask, lead_ids)
+        positions = time_positions(self.config, input_values.shape[2], time_offset, input_values.device)
+        hidden = self.embeddings(input_values.to(self.dtype), lead_ids, positions, bool_masked_pos)
+        mask = create_cardio_sparse_mask(self.config, hidden, attention_mask)
+        rotary = rotary_tables(self.config, positions, attention_mask.shape[1], hidden.dtype)
+        for layer in self.layers:
+            hidden = layer(hidden, mask, rotary, **kwargs)
+        real = attention_mask.flatten(1)[..., None].to(hidden.dtype)
+        hidden = self.norm(hidden) * real
+        pooled = hidden.sum(dim=1) / real.sum(dim=1).clamp(min=1.0)
+        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+
+
+class AnyECGForMaskedCodeModeling(AnyECGPreTrainedModel):
+    """
+    Predicts the rhythm codes of masked patches (paper, stage 2).
+
+    Args:
+        config ([`AnyECGConfig`]): The architecture; `codebook_size` and `num_quantizers` as in the quantizer.
+    """
+
+    def __init__(self, config: AnyECGConfig):
+        super().__init__(config)
+        self.anyecg = AnyECGModel(config)
+        self.code_head = nn.Linear(config.hidden_size, config.num_quantizers * config.codebook_size)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_values: torch.FloatTensor,
+        attention_mask: torch.LongTensor | None = None,
+        lead_ids: torch.LongTensor | None = None,
+        bool_masked_pos: torch.BoolTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        time_offset: torch.LongTensor | int = 0,
+        **kwargs,
+    ) -> MaskedLMOutput:
+        r"""
+        Args:
+            input_values (`torch.FloatTensor` of shape `(B, L, N, S)`): Patches in recording scale.
+            attention_mask (`torch.LongTensor` of shape `(B, L, N)`, *optional*): 1 for real patches.
+            lead_ids (`torch.LongTensor` of shape `(B, L)`, *optional*): Lead of each row; `unknown` if not given.
+            bool_masked_pos (`torch.BoolTensor` of shape `(B, L, N)`, *optional*): True where patches are hidden and
+                predicted. Needed for a loss.
+            labels (`torch.LongTensor` of shape `(B, L, N)` or `(B, L, N, Q)`, *optional*): `tokenizer.encode(batch)`;
+                negative entries are ignored.
+            time_offset (`int` or `torch.LongTensor` of shape `(B,)`, *optional*, defaults to 0): As in
+                [`AnyECGModel`].
+
+        Returns:
+            [`MaskedLMOutput`]: `logits` `(B, L, N, K)`, or `(B, L, N, Q, K)` with several codebooks; `loss` is the
+            mean cross-entropy over masked positions (and codebooks).
+
+        Raises:
+            `ValueError`: for a label beyond the codebook, or labels without `bool_masked_pos`.
+        """
+        outputs = self.anyecg(
+            input_values, attention_mask, lead_ids, bool_masked_pos, time_offset=time_offset, **kwargs
+        )
+        config = self.config
+        shape = (*input_values.shape[:3], config.num_quantizers, config.codebook_size)
+        logits = self.code_head(outputs.last_hidden_state).view(shape)
+        loss = None
+        if labels is not None:
+            loss = self._masked_code_loss(logits, labels, bool_masked_pos)
+        return MaskedLMOutput(
+            loss=loss,
+            logits=logits[..., 0, :] if config.num_quantizers == 1 else logits,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    def _masked_code_loss(
+        self, logits: torch.Tensor, labels: torch.Tensor, bool_masked_pos: torch.Tensor | None
+    ) -> torch.Tensor:
+        if bool_masked_pos is None:
+            raise ValueError("`labels` need `bool_masked_pos`: only hidden patches are predicted.")
+        if self.config.num_quantizers == 1 and labels.ndim == 3:
+            labels = labels[..., None]
+        if labels.shape != logits.shape[:-1]:
+            raise ValueError(
+                f"expected labels of shape {tuple(logits.shape[:-1])} (batch, leads, patches, codebooks), got"
+                f" {tuple(labels.shape)}."
+            )
+        if not torch.compiler.is_compiling() and int(labels.max()) >= self.config.codebook_size:
+            raise ValueError(
+                f"label {int(labels.max())} is beyond the codebook of {self.config.codebook_size} codes: the tokenizer"
+                " belongs to another checkpoint."
+            )
+        counted = bool_masked_pos[..., None] & (labels >= 0)
+        targets = torch.where(counted, labels, -100)
+        total = nn.functional.cross_entropy(
+            logits.flatten(0, -2).float(), targets.flatten(), ignore_index=-100, reduction="sum"
+        )
+        return total / counted.sum().clamp(min=1)
+
+
+__all__ = ["AnyECGForMaskedCodeModeling", "AnyECGModel", "AnyECGPreTrainedModel"]

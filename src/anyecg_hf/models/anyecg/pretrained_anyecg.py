@@ -1,0 +1,59 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What every AnyECG model shares as a `PreTrainedModel`: supported features, default attention, strict loading."""
+
+import os
+from typing import Any
+
+from .attention_anyecg import CARDIO_SPARSE
+from .layers_anyecg import AnyECGAttention, AnyECGLayer
+
+
+class AnyECGPreTrainedMixin:
+    """Stands before `PreTrainedModel` in the bases of our models."""
+
+    main_input_name = "input_values"
+    input_modalities = ("time",)
+    supports_gradient_checkpointing = True
+    # The losses are means over what is real in the batch, so Trainer must do the averaging over accumulation steps.
+    accepts_loss_kwargs = False
+    _no_split_modules = ["AnyECGLayer"]
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _can_record_outputs = {"hidden_states": AnyECGLayer, "attentions": AnyECGAttention}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike | None,
+        *args: Any,
+        output_loading_info: bool = False,
+        **kwargs: Any,
+    ):
+        """
+        As [`~PreTrainedModel.from_pretrained`], but a backbone weight that the checkpoint lacks is an error.
+
+        A missing task head is not: that is how fine-tuning starts, and `transformers` reports it.
+
+        Raises:
+            `ValueError`: names the missing weights.
+        """
+        model, info = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
+        prefix = f"{cls.base_model_prefix}." if hasattr(model, cls.base_model_prefix) else ""
+        missing = sorted(name for name in info["missing_keys"] if name.startswith(prefix))
+        if missing:
+            raise ValueError(
+                f"the checkpoint {str(pretrained_model_name_or_path)!r} lacks {len(missing)} weights of {cls.__name__},"
+                f" for example {missing[:3]}: they would be random numbers. Is it a complete AnyECG checkpoint of this"
+                " size?"
+            )
+        return (model, info) if output_loading_info else model
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """Cardio-sparse unless the user names an implementation."""
+        return super().get_correct_attn_implementation(requested_attention or CARDIO_SPARSE, is_init_check)
+
+
+__all__ = ["AnyECGPreTrainedMixin"]

@@ -1,0 +1,499 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""AnyECGTokenizer: the rhythm quantizer as a feature extractor."""
+
+import copy
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from transformers import BatchFeature, SequenceFeatureExtractor
+
+from .cleaning_anyecg import CleanedECG, CleaningSettings, clean_record
+from .configuration_anyecg import LEAD_NAMES, UNKNOWN_LEAD
+from .signal_anyecg import canonical_lead_name, check_sampling_rate, millivolts_per_unit
+
+
+if TYPE_CHECKING:
+    import torch
+
+QUANTIZER_SUBFOLDER = "quantizer"
+_HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
+_PRIVATE_STATE = ("_quantizer", "_quantizer_source", "_device")
+
+
+class AnyECGTokenizer(SequenceFeatureExtractor):
+    r"""
+    Turns ECG recordings of any device into patches, and patches into rhythm codes and back.
+
+    Calling it cleans: units, lead names, gaps, resampling, band-pass, notch, wavelet denoising, scale, patches. `encode`
+    and `decode` run the rhythm quantizer, which is loaded on first use from the `quantizer/` subfolder of the
+    checkpoint.
+
+    Args:
+        sampling_rate (`int`, *optional*, defaults to 300):
+            Rate of the patches in Hz.
+        patch_size (`int`, *optional*, defaults to 300):
+            Samples of a patch.
+        lead_names (`list[str]`, *optional*):
+            Lead vocabulary; `lead_ids` index into it.
+        bandpass_low_hz (`float`, *optional*, defaults to 0.1), bandpass_high_hz (`float`, *optional*, defaults to 75.0):
+            Edges of the zero-phase band-pass; `None` leaves an edge out.
+        filter_order (`int`, *optional*, defaults to 2):
+            Order of the Butterworth edges.
+        notch_hz (`float`, *optional*, defaults to 50.0), notch_quality (`float`, *optional*, defaults to 30.0):
+            Powerline notch; `None` for no notch.
+        denoise (`bool`, *optional*, defaults to `True`), denoise_wavelet (`str`, *optional*, defaults to `"db6"`),
+        denoise_levels (`int`, *optional*, defaults to 4):
+            Wavelet soft-threshold denoising.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> from anyecg_hf import TINY, AnyECGTokenizer
+
+    >>> tokenizer = AnyECGTokenizer.from_pretrained(TINY)
+    >>> ecg_mv = np.random.default_rng(0).normal(size=(2, 5000)).astype("float32")
+    >>> batch = tokenizer(ecg_mv, sampling_rate=500, lead_names=["I", "II"], return_tensors="pt")
+    >>> codes = tokenizer.encode(batch)  # (records, leads, patches)
+    ```
+    """
+
+    model_input_names = ["input_values", "attention_mask", "lead_ids", "scale"]
+
+    def __init__(
+        self,
+        sampling_rate: int = 300,
+        patch_size: int = 300,
+        lead_names: Sequence[str] = LEAD_NAMES,
+        bandpass_low_hz: float | None = 0.1,
+        bandpass_high_hz: float | None = 75.0,
+        filter_order: int = 2,
+        notch_hz: float | None = 50.0,
+        notch_quality: float = 30.0,
+        denoise: bool = True,
+        denoise_wavelet: str = "db6",
+        denoise_levels: int = 4,
+        **kwargs: Any,
+    ):
+        for fixed in ("feature_size", "padding_value"):  # stored by the base class, not open to choice
+            kwargs.pop(fixed, None)
+        super().__init__(feature_size=patch_size, sampling_rate=sampling_rate, padding_value=0.0, **kwargs)
+        self.patch_size = patch_size
+        self.lead_names = list(lead_names)
+        self.bandpass_low_hz = bandpass_low_hz
+        self.bandpass_high_hz = bandpass_high_hz
+        self.filter_order = filter_order
+        self.notch_hz = notch_hz
+        self.notch_quality = notch_quality
+        self.denoise = denoise
+        self.denoise_wavelet = denoise_wavelet
+        self.denoise_levels = denoise_levels
+        self.cleaning_settings  # noqa: B018 - validates the fields now rather than at the first record
+        self._quantizer = None
+        self._quantizer_source = None
+        self._device = None
+
+    @property
+    def cleaning_settings(self) -> CleaningSettings:
+        """The cleaning steps that this tokenizer's fields describe."""
+        return CleaningSettings(**{field.name: getattr(self, field.name) for field in fields(CleaningSettings)})
+
+    @property
+    def patch_seconds(self) -> float:
+        """Duration of a patch in seconds."""
+        return self.patch_size / self.sampling_rate
+
+    # Cleaning
+
+    def clean(
+        self,
+        ecg: Any,
+        sampling_rate: float | None = None,
+        lead_names: Sequence[str] | str | None = None,
+        unit: str = "mV",
+        scale: float | None = None,
+        noise_level: Any = None,
+    ) -> CleanedECG:
+        """
+        Cleans one record and tells what was done; `__call__` is this for batches.
+
+        Args:
+            ecg (`np.ndarray`, `torch.Tensor` or `ECGRecord`):
+                `(leads, samples)`, `(samples,)` for one lead, or a record that carries its own rate and leads.
+            sampling_rate (`float`):
+                Rate of the signal in Hz; required unless `ecg` is a record.
+            lead_names (`list[str]` or `str`):
+                One name a lead, any usual spelling; required unless `ecg` is a record.
+            unit (`str`, *optional*, defaults to `"mV"`):
+                `"V"`, `"mV"`, `"uV"` or `"nV"`.
+            scale (`float`, *optional*), noise_level (`np.ndarray` of shape `(leads,)`, *optional*):
+                Recording scale and noise in mV of the record that this is a window of.
+
+        Returns:
+            [`CleanedECG`]
+
+        Raises:
+            `ValueError`: if anything about the input is missing, contradictory or impossible; the message says what
+                was expected and what to do.
+        """
+        if hasattr(ecg, "signal_mv"):
+            ecg, sampling_rate, lead_names, unit = self._from_record(ecg, sampling_rate, lead_names, unit)
+        rate = check_sampling_rate(sampling_rate)
+        signal = _as_signal(ecg)
+        names = self._resolve_lead_names(lead_names, signal.shape)
+        factor = millivolts_per_unit(unit)
+        if factor != 1.0:
+            signal = signal * np.float32(factor)
+        return clean_record(signal, rate, names, self.cleaning_settings, scale=scale, noise_level=noise_level)
+
+    def __call__(
+        self,
+        ecg: Any,
+        sampling_rate: float | Sequence[float] | None = None,
+        lead_names: Sequence[str] | Sequence[Sequence[str]] | str | None = None,
+        unit: str | Sequence[str] = "mV",
+        padding: bool | str = True,
+        truncation: bool = False,
+        max_length_s: float | None = None,
+        return_tensors: str | None = None,
+        scale: float | Sequence[float] | None = None,
+        noise_level: Any = None,
+    ) -> BatchFeature:
+        """
+        Cleans records and joins them to a batch. A batch gives the same numbers as its records one by one.
+
+        Args:
+            ecg (array, tensor, `ECGRecord`, or a list of these):
+                One `(leads, samples)` or `(samples,)` array, `(records, leads, samples)`, or a list of records of
+                different sizes.
+            sampling_rate (`float` or `list[float]`):
+                Rate in Hz, one for all records or one each. Required unless the records carry theirs.
+            lead_names (`list[str]` or `list[list[str]]`):
+                One list for all records or one each. Required unless the records carry theirs.
+            unit (`str` or `list[str]`, *optional*, defaults to `"mV"`):
+                Unit of the signals.
+            padding (`bool` or `str`, *optional*, defaults to `True`):
+                `True` or `"longest"` pads leads and patches to the largest record, `"max_length"` pads to
+                `max_length_s`, `False` leaves a list of arrays.
+            truncation (`bool`, *optional*, defaults to `False`):
+                Whether to cut records after `max_length_s`.
+            max_length_s (`float`, *optional*):
+                Longest duration in seconds, for truncation and for `padding="max_length"`.
+            return_tensors (`str`, *optional*):
+                `"pt"` for torch tensors, `"np"` (also the default) for arrays.
+            scale, noise_level (*optional*):
+                Passed to [`~AnyECGTokenizer.clean`], one for all records or a list.
+
+        Returns:
+            [`BatchFeature`] with **input_values** `(B, L, N, S)` float32, **attention_mask** `(B, L, N)` int64,
+            **lead_ids** `(B, L)` int64 and **scale** `(B,)` float32 in mV.
+        """
+        records = _as_records(ecg)
+        arguments = {
+            "sampling_rate": _spread(sampling_rate, len(records), "sampling_rate"),
+            "lead_names": _spread_lead_names(lead_names, len(records)),
+            "unit": _spread(unit, len(records), "unit"),
+            "scale": _spread(scale, len(records), "scale"),
+            "noise_level": [noise_level] if len(records) == 1 else _spread(noise_level, len(records), "noise_level"),
+        }
+        patches = self._patches_in(max_length_s, truncation, padding)
+        features = []
+        for index, record in enumerate(records):
+            try:
+                cleaned = self.clean(record, **{name: values[index] for name, values in arguments.items()})
+            except ValueError as error:
+                if len(records) == 1:
+                    raise
+                raise ValueError(f"record {index} of {len(records)}: {error}") from error
+            features.append(self.feature(cleaned, max_patches=patches if truncation else None))
+        return self.pad(
+            features, padding=padding, max_length=patches if padding == "max_length" else None,
+            return_tensors=return_tensors,
+        )  # fmt: skip
+
+    def feature(self, cleaned: CleanedECG, max_patches: int | None = None) -> dict[str, np.ndarray]:
+        """One record as model input: the keys of `__call__` without the batch axis."""
+        return {
+            "input_values": cleaned.patches[:, :max_patches],
+            "attention_mask": cleaned.patch_mask[:, :max_patches].astype(np.int64),
+            "lead_ids": np.array([self.lead_names.index(name) for name in cleaned.lead_names], dtype=np.int64),
+            "scale": np.float32(cleaned.scale),
+        }
+
+    def pad(
+        self,
+        processed_features: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]],
+        padding: bool | str = True,
+        max_length: int | None = None,
+        return_tensors: str | None = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """
+        Joins records of different sizes to a batch, zero-padded in leads and patches; usable as a collator.
+
+        Args:
+            processed_features (`list[dict]`, or a dict of lists):
+                Items with the keys of `__call__`, without the batch axis. Other keys, labels for example, are stacked.
+            padding (`bool` or `str`, *optional*, defaults to `True`):
+                As in `__call__`; `False` returns lists.
+            max_length (`int`, *optional*):
+                Patches to pad to with `padding="max_length"`.
+            return_tensors (`str`, *optional*):
+                `"pt"` or `"np"`.
+
+        Returns:
+            [`BatchFeature`]
+        """
+        if isinstance(processed_features, Mapping):
+            keys = list(processed_features)
+            processed_features = [
+                dict(zip(keys, row, strict=True)) for row in zip(*processed_features.values(), strict=True)
+            ]
+        columns = {key: [_to_numpy(item[key]) for item in processed_features] for key in processed_features[0]}
+        if padding is False or padding == "do_not_pad":
+            stackable = {len({value.shape for value in values}) == 1 for values in columns.values()}
+            if return_tensors is not None and stackable != {True}:
+                raise ValueError("records of different sizes need `padding=True` to become one tensor.")
+            if return_tensors is None:
+                return BatchFeature(columns)
+        leads = max(len(values) for values in columns["lead_ids"])
+        longest = max(values.shape[1] for values in columns["input_values"])
+        if padding == "max_length":
+            if max_length is None:
+                raise ValueError('`padding="max_length"` needs `max_length_s` (or `max_length`, in patches).')
+            longest = max(longest, max_length)
+        shapes = {
+            "input_values": (leads, longest, self.patch_size),
+            "attention_mask": (leads, longest),
+            "lead_ids": (leads,),
+        }
+        batch = {
+            key: _stack_padded(values, shapes[key]) if key in shapes else np.stack(values)
+            for key, values in columns.items()
+        }
+        return BatchFeature(batch, tensor_type=return_tensors or "np")
+
+    def _patches_in(self, max_length_s: float | None, truncation: bool, padding: bool | str) -> int | None:
+        if max_length_s is None:
+            if truncation or padding == "max_length":
+                raise ValueError('`truncation=True` and `padding="max_length"` need `max_length_s`, in seconds.')
+            return None
+        patches = int(max_length_s * self.sampling_rate // self.patch_size)
+        if patches < 1:
+            raise ValueError(
+                f"`max_length_s` must be at least one patch ({self.patch_seconds:g} s), got {max_length_s}."
+            )
+        return patches
+
+    def _from_record(
+        self, record: Any, sampling_rate: float | None, lead_names: Any, unit: str
+    ) -> tuple[Any, float, Sequence[str], str]:
+        if sampling_rate is not None and float(sampling_rate) != float(record.sampling_rate):
+            raise ValueError(
+                f"`sampling_rate` is {sampling_rate} but the record says {record.sampling_rate} Hz: leave it out."
+            )
+        if lead_names is not None and list(lead_names) != list(record.lead_names):
+            raise ValueError(
+                f"`lead_names` is {list(lead_names)} but the record says {list(record.lead_names)}: leave it out."
+            )
+        if unit != "mV":
+            raise ValueError(f"an ECGRecord is in millivolts: leave `unit` out (got {unit!r}).")
+        return record.signal_mv, record.sampling_rate, record.lead_names, "mV"
+
+    def _resolve_lead_names(self, lead_names: Sequence[str] | str | None, shape: tuple[int, int]) -> tuple[str, ...]:
+        if lead_names is None:
+            raise ValueError(
+                f"`lead_names` is missing: pass one name for each of the {shape[0]} leads, for example"
+                f' lead_names=["I", "II", "V1"]; use "{UNKNOWN_LEAD}" for a lead whose place is not known.'
+            )
+        names = [lead_names] if isinstance(lead_names, str) else list(lead_names)
+        if len(names) != shape[0]:
+            hint = ""
+            if len(names) == shape[1]:
+                hint = " The array looks like (samples, leads): pass its transpose, `ecg.T`."
+            raise ValueError(
+                f"expected an array (leads, samples) with {len(names)} leads for lead_names {names}, got shape {shape}.{hint}"
+            )
+        resolved = [canonical_lead_name(name) for name in names]
+        strange = [name for name, known in zip(names, resolved, strict=True) if known not in self.lead_names]
+        if strange:
+            raise ValueError(
+                f'unknown lead names {strange}: expected names from {self.lead_names}; use "{UNKNOWN_LEAD}" for a lead'
+                " outside this list."
+            )
+        repeated = sorted({name for name in resolved if resolved.count(name) > 1 and name != UNKNOWN_LEAD})
+        if repeated:
+            raise ValueError(f"duplicate lead names {repeated} in {names}: only '{UNKNOWN_LEAD}' may repeat.")
+        return tuple(resolved)
+
+    # Quantizer
+
+    @property
+    def quantizer(self):
+        """The [`AnyECGRhythmQuantizer`], loaded on first use from the checkpoint's `quantizer/` subfolder."""
+        if self._quantizer is None:
+            from .modeling_anyecg_quantizer import AnyECGRhythmQuantizer
+
+            if self._quantizer_source is None:
+                raise ValueError(
+                    "this tokenizer has no quantizer: load it with `from_pretrained` from a checkpoint with a"
+                    f" `{QUANTIZER_SUBFOLDER}/` subfolder, or set `tokenizer.quantizer = AnyECGRhythmQuantizer(...)`."
+                )
+            path, arguments = self._quantizer_source
+            arguments = dict(arguments)
+            parent = arguments.pop("subfolder", None) or ""
+            subfolder = os.path.join(parent, QUANTIZER_SUBFOLDER)
+            self.quantizer = AnyECGRhythmQuantizer.from_pretrained(path, subfolder=subfolder, **arguments)
+        return self._quantizer
+
+    @quantizer.setter
+    def quantizer(self, quantizer: Any) -> None:
+        for name in ("patch_size", "sampling_rate", "lead_names"):
+            ours, theirs = getattr(self, name), getattr(quantizer.config, name)
+            if (list(ours) != list(theirs)) if name == "lead_names" else (ours != theirs):
+                raise ValueError(
+                    f"the quantizer's `{name}` is {theirs}, but the tokenizer's is {ours}: they must agree."
+                )
+        self._quantizer = quantizer.eval()
+        if self._device is not None:
+            self._quantizer.to(self._device)
+
+    def to(self, device: Any) -> "AnyECGTokenizer":
+        """Moves the quantizer (now, or when it is loaded) to `device`; returns the tokenizer."""
+        self._device = device
+        if self._quantizer is not None:
+            self._quantizer.to(device)
+        return self
+
+    def encode(self, ecg: Any, **kwargs: Any) -> "torch.Tensor":
+        """
+        Rhythm codes of a batch, or of raw signals.
+
+        Args:
+            ecg ([`BatchFeature`], or anything that `__call__` takes):
+                A batch as `__call__` returns it, or signals with the arguments of `__call__` as keywords.
+
+        Returns:
+            `torch.LongTensor` of shape `(B, L, N)`, or `(B, L, N, Q)` with several codebooks: code indices, -1 where
+            masked.
+        """
+        import torch
+
+        batch = ecg if isinstance(ecg, Mapping) and "input_values" in ecg else self(ecg, **kwargs)
+        quantizer = self.quantizer
+        inputs = {
+            name: torch.as_tensor(batch[name]).to(quantizer.device)
+            for name in ("input_values", "attention_mask", "lead_ids")
+        }
+        return quantizer.encode(**inputs)
+
+    def decode(self, codes: Any, lead_ids: Any, scale: Any) -> "torch.Tensor":
+        """
+        The waveform that rhythm codes stand for.
+
+        Args:
+            codes (`torch.LongTensor` of shape `(B, L, N)` or `(B, L, N, Q)`): Codes, negative where masked.
+            lead_ids (`torch.LongTensor` of shape `(B, L)`): From the batch.
+            scale (`torch.FloatTensor` of shape `(B,)`): Recording scales in mV, from the batch.
+
+        Returns:
+            `torch.FloatTensor` of shape `(B, L, N * S)`: millivolts at the tokenizer's sampling rate, zero where the
+            code is negative.
+        """
+        import torch
+
+        quantizer = self.quantizer
+        codes, lead_ids, scale = (torch.as_tensor(value).to(quantizer.device) for value in (codes, lead_ids, scale))
+        patches = quantizer.decode(codes, lead_ids)
+        return patches.flatten(2).float() * scale.float()[:, None, None]
+
+    # Saving, loading, pickling
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any):
+        """Loads the settings now and remembers where the quantizer lies; arguments as in `transformers`."""
+        loaded = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        tokenizer = loaded[0] if isinstance(loaded, tuple) else loaded
+        arguments = {name: kwargs[name] for name in _HUB_ARGUMENTS if kwargs.get(name) is not None}
+        tokenizer._quantizer_source = (str(pretrained_model_name_or_path), arguments)
+        return loaded
+
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any):
+        """Saves the settings, and the quantizer in its subfolder if there is one."""
+        if self._quantizer is not None or self._quantizer_source is not None:
+            self.quantizer.save_pretrained(os.path.join(save_directory, QUANTIZER_SUBFOLDER))
+        return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings, without the quantizer."""
+        state = {name: value for name, value in self.__dict__.items() if name not in _PRIVATE_STATE}
+        output = copy.deepcopy(state)
+        output["feature_extractor_type"] = type(self).__name__
+        # transformers writes [slow, fast] pairs for every class whose name holds "Tokenizer"; loading wants a string.
+        auto_map = output.get("auto_map") or {}
+        for key, value in auto_map.items():
+            auto_map[key] = value[0] if isinstance(value, (list, tuple)) else value
+        return output
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers get the settings and where the quantizer lies, not its weights."""
+        return {**self.__dict__, "_quantizer": None}
+
+
+def _to_numpy(value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    return np.asarray(value)
+
+
+def _as_signal(ecg: Any) -> np.ndarray:
+    signal = _to_numpy(ecg)
+    if signal.dtype == object or not np.issubdtype(signal.dtype, np.number) or np.iscomplexobj(signal):
+        raise ValueError(f"expected an array of real numbers (leads, samples), got dtype {signal.dtype}.")
+    if signal.ndim == 1:
+        signal = signal[None]
+    if signal.ndim != 2:
+        raise ValueError(f"expected one record as (leads, samples) or (samples,), got shape {signal.shape}.")
+    if signal.size == 0:
+        raise ValueError(f"the record is empty: got shape {signal.shape}.")
+    return signal.astype(np.float32, copy=False)
+
+
+def _as_records(ecg: Any) -> list[Any]:
+    """One record or many -> a list of records."""
+    if hasattr(ecg, "signal_mv"):
+        return [ecg]
+    if isinstance(ecg, (list, tuple)):
+        if not ecg:
+            raise ValueError("expected at least one record, got an empty list.")
+        return [ecg] if np.isscalar(ecg[0]) else list(ecg)
+    return list(ecg) if getattr(ecg, "ndim", None) == 3 else [ecg]
+
+
+def _spread(value: Any, records: int, name: str) -> list[Any]:
+    """One value for all records, or a list with one entry each."""
+    if not isinstance(value, (list, tuple, np.ndarray)) or getattr(value, "ndim", 1) == 0:
+        return [value] * records
+    if len(value) != records:
+        raise ValueError(f"`{name}` has {len(value)} entries for {records} records: pass one for all, or one each.")
+    return list(value)
+
+
+def _spread_lead_names(lead_names: Any, records: int) -> list[Any]:
+    if lead_names is None or isinstance(lead_names, str) or all(isinstance(name, str) for name in lead_names):
+        return [lead_names] * records
+    return _spread(list(lead_names), records, "lead_names")
+
+
+def _stack_padded(values: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    stacked = np.zeros((len(values), *shape), dtype=values[0].dtype)
+    for row, value in zip(stacked, values, strict=True):
+        row[tuple(slice(size) for size in value.shape)] = value
+    return stacked
+
+
+__all__ = ["AnyECGTokenizer"]
