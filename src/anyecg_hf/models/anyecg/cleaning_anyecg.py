@@ -188,10 +188,11 @@ def _filter(signal: np.ndarray, input_rate: float, settings: CleaningSettings) -
     response = zero_phase_response(
         signal.shape[1], settings.sampling_rate, low, high, notch, settings.filter_order, settings.notch_quality
     )
-    steps = [f"band-pass {low or 0:g}-{high or settings.sampling_rate / 2:g} Hz"] * (
-        low is not None or high is not None
-    )
-    steps += [f"notch {notch:g} Hz"] * (notch is not None)
+    steps = []
+    if low is not None or high is not None:
+        steps.append(f"band-pass {low or 0:g}-{high or settings.sampling_rate / 2:g} Hz")
+    if notch is not None:
+        steps.append(f"notch {notch:g} Hz")
     return filter_zero_phase(signal, response), steps
 
 

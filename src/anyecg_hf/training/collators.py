@@ -1,0 +1,57 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Windows -> batches, for each stage."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from anyecg_hf.models.anyecg import AnyECGTokenizer
+from anyecg_hf.training.masking import draw_mask
+
+
+@dataclass
+class WindowCollator:
+    """
+    Pads windows to a batch with the tokenizer; keeps only the keys that the stage's model takes.
+
+    Args:
+        tokenizer ([`AnyECGTokenizer`]): Pads.
+        keys (`tuple[str, ...]`): Keys beside the patches, their mask and the lead ids.
+    """
+
+    tokenizer: AnyECGTokenizer
+    keys: tuple[str, ...] = ()
+
+    def __call__(self, windows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
+        keys = ("input_values", "attention_mask", "lead_ids", *self.keys)
+        return dict(self.tokenizer.pad([{key: window[key] for key in keys} for window in windows], return_tensors="pt"))
+
+
+@dataclass
+class MaskedCodeCollator(WindowCollator):
+    """
+    Adds the hidden patches and, as labels, the rhythm codes of all patches.
+
+    Args:
+        strategies (`tuple[tuple[str, float, float], ...]`): `(strategy, mask ratio, weight)`; each batch draws one.
+    """
+
+    strategies: tuple[tuple[str, float, float], ...] = (("random", 0.5, 1.0),)
+
+    def __call__(self, windows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
+        batch = super().__call__(windows)
+        batch["labels"] = pad_codes([window["codes"] for window in windows], batch["attention_mask"])
+        weights = torch.tensor([weight for _, _, weight in self.strategies])
+        strategy, ratio, _ = self.strategies[int(torch.multinomial(weights, 1))]
+        batch["bool_masked_pos"] = draw_mask(batch["attention_mask"].bool(), strategy, ratio)
+        return batch
+
+
+def pad_codes(codes: list[np.ndarray], attention_mask: torch.Tensor) -> torch.Tensor:
+    """Codes of different sizes as one `(B, L, N)` or `(B, L, N, Q)` tensor, -1 where padded."""
+    padded = torch.full((*attention_mask.shape, *codes[0].shape[2:]), -1, dtype=torch.long)
+    for row, window in zip(padded, codes, strict=True):
+        row[: window.shape[0], : window.shape[1]] = torch.as_tensor(window)
+    return padded

@@ -1,0 +1,138 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The two stages of AnyECG as functions: train the rhythm quantizer, then model masked codes."""
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from anyecg_hf.models.anyecg import (
+    AnyECGConfig,
+    AnyECGForMaskedCodeModeling,
+    AnyECGQuantizerConfig,
+    AnyECGRhythmQuantizer,
+    AnyECGTokenizer,
+)
+from anyecg_hf.training.collators import MaskedCodeCollator, WindowCollator
+from anyecg_hf.training.trainer import CodebookCallback, LossTermTrainer, train_or_resume, training_arguments
+from anyecg_hf.training.windows import CleanedRecord, RecordWindows
+
+
+def train_quantizer(
+    config: AnyECGQuantizerConfig,
+    tokenizer: AnyECGTokenizer,
+    records: list[CleanedRecord],
+    output_dir: str | os.PathLike,
+    window_patches: int,
+    lead_dropout: float = 0.2,
+    **arguments: Any,
+) -> AnyECGRhythmQuantizer:
+    """
+    Stage 1: trains the rhythm quantizer. Resumes from the newest checkpoint in `output_dir`.
+
+    Args:
+        config ([`AnyECGQuantizerConfig`]): The quantizer.
+        tokenizer ([`AnyECGTokenizer`]): Pads the batches.
+        records (`list[CleanedRecord]`): Training records.
+        output_dir (`str` or `os.PathLike`): Where checkpoints go.
+        window_patches (`int`): Patches of a training window.
+        lead_dropout (`float`, *optional*, defaults to 0.2): As in [`RecordWindows`].
+        arguments: Fields of `TrainingArguments`.
+
+    Returns:
+        [`AnyECGRhythmQuantizer`], in evaluation mode.
+
+    Raises:
+        [`CodebookCollapseError`]: if the share of codes in use falls below `config.min_codebook_usage`.
+    """
+    torch.manual_seed(arguments.get("seed", 0))
+    model = AnyECGRhythmQuantizer(config)
+    trainer = LossTermTrainer(
+        model=model,
+        args=training_arguments(output_dir, **arguments),
+        train_dataset=RecordWindows(records, window_patches, training=True, lead_dropout=lead_dropout),
+        data_collator=WindowCollator(tokenizer, keys=("demographics",)),
+        callbacks=[CodebookCallback()],
+    )
+    train_or_resume(trainer)
+    return model.eval()
+
+
+@torch.no_grad()
+def add_codes(
+    records: list[CleanedRecord], quantizer: AnyECGRhythmQuantizer, window_patches: int, batch_size: int = 16
+) -> None:
+    """
+    Writes the rhythm codes of every record into `record.codes`; records are encoded window by window.
+
+    Args:
+        records (`list[CleanedRecord]`): Records, changed in place.
+        quantizer ([`AnyECGRhythmQuantizer`]): The frozen quantizer.
+        window_patches (`int`): Patches of a window.
+        batch_size (`int`, *optional*, defaults to 16): Windows of one size encoded together.
+    """
+    config = quantizer.config
+    windows: dict[tuple[int, int], list[tuple[CleanedRecord, int]]] = {}
+    for record in records:
+        leads, patches = record.patch_mask.shape
+        record.codes = np.full(
+            (leads, patches) if config.num_quantizers == 1 else (leads, patches, config.num_quantizers), -1, np.int64
+        )
+        for start in range(0, patches, window_patches):
+            windows.setdefault((leads, min(window_patches, patches - start)), []).append((record, start))
+    batches = [
+        (length, group[first : first + batch_size])
+        for (_, length), group in windows.items()
+        for first in range(0, len(group), batch_size)
+    ]
+    for length, batch in tqdm(batches, desc="encode", unit="batch"):
+        spans = [slice(start, start + length) for _, start in batch]
+        pairs = list(zip([record for record, _ in batch], spans, strict=True))
+        codes = quantizer.encode(
+            torch.tensor(np.stack([record.patches[:, span] for record, span in pairs]), dtype=torch.float32),
+            torch.tensor(np.stack([record.patch_mask[:, span] for record, span in pairs]), dtype=torch.long),
+            torch.tensor(np.stack([record.lead_ids for record, _ in pairs])),
+        )
+        for (record, span), row in zip(pairs, codes.numpy(), strict=True):
+            record.codes[:, span] = row
+
+
+def pretrain(
+    config: AnyECGConfig,
+    tokenizer: AnyECGTokenizer,
+    records: list[CleanedRecord],
+    output_dir: str | os.PathLike,
+    window_patches: int,
+    strategies: tuple[tuple[str, float, float], ...] = (("random", 0.5, 1.0),),
+    lead_dropout: float = 0.2,
+    **arguments: Any,
+) -> AnyECGForMaskedCodeModeling:
+    """
+    Stage 2: masked code modelling on records that carry codes ([`add_codes`]). Resumes from `output_dir`.
+
+    Args:
+        config ([`AnyECGConfig`]): The backbone; `codebook_size` as in the quantizer.
+        tokenizer ([`AnyECGTokenizer`]): Pads the batches.
+        records (`list[CleanedRecord]`): Training records.
+        output_dir (`str` or `os.PathLike`): Where checkpoints go.
+        window_patches (`int`): Patches of a training window.
+        strategies (*optional*): As in [`MaskedCodeCollator`].
+        lead_dropout (`float`, *optional*, defaults to 0.2): As in [`RecordWindows`].
+        arguments: Fields of `TrainingArguments`.
+
+    Returns:
+        [`AnyECGForMaskedCodeModeling`], in evaluation mode.
+    """
+    torch.manual_seed(arguments.get("seed", 0))
+    model = AnyECGForMaskedCodeModeling(config)
+    trainer = LossTermTrainer(
+        model=model,
+        args=training_arguments(output_dir, **arguments),
+        train_dataset=RecordWindows(records, window_patches, training=True, lead_dropout=lead_dropout),
+        data_collator=MaskedCodeCollator(tokenizer, strategies=strategies),
+    )
+    train_or_resume(trainer)
+    return model.eval()

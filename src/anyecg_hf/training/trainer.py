@@ -1,0 +1,107 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""`transformers.Trainer` with what the stages need: loss terms in the log, codebook updates, collapse as an error."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from anyecg_hf.models.anyecg import AnyECGRhythmQuantizer
+
+
+class CodebookCollapseError(RuntimeError):
+    """Training goes on with a codebook of which almost nothing is used; stopping is kinder."""
+
+
+class LossTermTrainer(Trainer):
+    """Trainer that logs the mean of every scalar that the model returns beside the loss."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._terms: dict[str, list[float]] = defaultdict(list)
+
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
+        if model.training:
+            for name, value in outputs.items():
+                if name != "loss" and torch.is_tensor(value) and value.ndim == 0:
+                    self._terms[name].append(float(value.detach()))
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "loss" in logs:
+            logs.update({name: sum(values) / len(values) for name, values in self._terms.items()})
+            self._terms.clear()
+        super().log(logs, *args, **kwargs)
+
+
+class CodebookCallback(TrainerCallback):
+    """Updates the codebook after every optimiser step, stops on collapse, and saves what an exact resume needs."""
+
+    STATE_FILE = "codebook_reservoir.pt"
+
+    def on_train_begin(self, args, state: TrainerState, control: TrainerControl, model=None, **kwargs) -> None:
+        checkpoint = get_last_checkpoint(args.output_dir) if state.global_step else None
+        path = Path(checkpoint) / self.STATE_FILE if checkpoint else None
+        if path is not None and path.exists():
+            model.quantizer.load_training_state(torch.load(path, weights_only=True))
+
+    def on_step_end(
+        self, args, state: TrainerState, control: TrainerControl, model: AnyECGRhythmQuantizer = None, **kwargs
+    ) -> None:
+        model.update_codebook()
+        quantizer = model.quantizer
+        if state.global_step % args.logging_steps or not bool(quantizer.started):
+            return
+        usage = model.codebook_usage()
+        if usage < model.config.min_codebook_usage:
+            raise CodebookCollapseError(
+                f"only {usage:.1%} of the {model.config.codebook_size} codes are in use at step {state.global_step}, and"
+                f" `min_codebook_usage` is {model.config.min_codebook_usage:.1%}. Try a longer warm-up"
+                " (`codebook_warmup_updates`), a lower learning rate, or fewer codes."
+            )
+
+    def on_save(self, args, state: TrainerState, control: TrainerControl, model=None, **kwargs) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        torch.save(model.quantizer.training_state(), folder / self.STATE_FILE)
+
+
+def training_arguments(output_dir: str | os.PathLike, **overrides: Any) -> TrainingArguments:
+    """
+    Our defaults for `TrainingArguments`: AdamW, cosine schedule with warm-up, clipping, checkpoints for resuming.
+
+    Args:
+        output_dir (`str` or `os.PathLike`): Where checkpoints go.
+        overrides: Any field of `TrainingArguments`.
+
+    Returns:
+        `TrainingArguments`
+    """
+    defaults = {
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+        "warmup_steps": 50,
+        "lr_scheduler_type": "cosine",
+        "max_grad_norm": 1.0,
+        "adam_beta2": 0.98,
+        "logging_steps": 25,
+        "save_steps": 250,
+        "save_total_limit": 2,
+        "seed": 0,
+        "report_to": [],
+        "remove_unused_columns": False,
+        "dataloader_drop_last": True,
+    }
+    return TrainingArguments(output_dir=str(output_dir), **{**defaults, **overrides})
+
+
+def train_or_resume(trainer: Trainer) -> None:
+    """Trains from the newest checkpoint in the output folder, or from the start if there is none."""
+    folder = trainer.args.output_dir
+    checkpoint = get_last_checkpoint(folder) if os.path.isdir(folder) else None
+    trainer.train(resume_from_checkpoint=checkpoint)
