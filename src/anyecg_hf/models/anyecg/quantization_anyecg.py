@@ -170,6 +170,11 @@ class VectorQuantizer(nn.Module):
         Returns:
             [`QuantizedTokens`]. In training before the start, vectors pass unquantized and the errors are zero.
         """
+        # Codes are chosen in full precision, also under autocast, so that training and inference choose the same.
+        with torch.autocast(vectors.device.type, enabled=False):
+            return self._quantize(vectors, mask)
+
+    def _quantize(self, vectors: torch.Tensor, mask: torch.Tensor) -> QuantizedTokens:
         unit = normalize(vectors.float(), dim=-1)
         warming_up = self.training and not bool(self.started)
         quantized, residual = torch.zeros_like(unit), unit.detach()

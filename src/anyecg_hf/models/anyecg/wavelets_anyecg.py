@@ -58,7 +58,8 @@ def wavelet_decompose(patches: torch.Tensor, matrix: torch.Tensor) -> torch.Tens
     Returns:
         `torch.Tensor` of shape `(..., coefficients)`.
     """
-    return patches @ matrix.to(patches.dtype)
+    with torch.autocast(patches.device.type, enabled=False):
+        return patches @ matrix.to(patches.dtype)
 
 
 __all__ = ["band_lengths", "wavelet_decompose", "wavelet_matrix"]

@@ -1,0 +1,141 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Linear probe: how well a linear classifier reads labels from frozen features. Fitting needs scikit-learn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from .metrics import check_labels, macro_auroc
+
+
+# scikit-learn's C, weak to strong fit; half decades, because the optimum is flat.
+INVERSE_REGULARISATIONS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearProbe:
+    """
+    A fitted probe: standardisation, then one logistic regression a class. Plain arrays, so it needs no scikit-learn.
+
+    Attributes:
+        feature_means, feature_scales (`np.ndarray` of shape `(features,)`): Of the training features.
+        weights (`np.ndarray` of shape `(features, classes)`): On standardised features.
+        biases (`np.ndarray` of shape `(classes,)`): Log-odds at the mean feature.
+        inverse_regularisation (`float`): The chosen C.
+        validation_auroc (`float`): Macro AUROC on the validation fold that chose it, and therefore optimistic.
+    """
+
+    feature_means: np.ndarray
+    feature_scales: np.ndarray
+    weights: np.ndarray
+    biases: np.ndarray
+    inverse_regularisation: float
+    validation_auroc: float
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """
+        Probability of every class.
+
+        Args:
+            features (`np.ndarray` of shape `(records, features)`): As the probe was fitted on.
+
+        Returns:
+            `np.ndarray` of shape `(records, classes)`, float64, between 0 and 1.
+
+        Raises:
+            `ValueError`: if the number of features differs, or one is not finite.
+        """
+        features = _checked_features(features, "`features`")
+        if features.shape[1] != len(self.feature_means):
+            raise ValueError(f"the probe was fitted on {len(self.feature_means)} features, got {features.shape[1]}.")
+        return expit((features - self.feature_means) / self.feature_scales @ self.weights + self.biases)
+
+
+def fit_linear_probe(
+    features_train: np.ndarray,
+    labels_train: np.ndarray,
+    features_validation: np.ndarray,
+    labels_validation: np.ndarray,
+    *,
+    inverse_regularisations: Sequence[float] = INVERSE_REGULARISATIONS,
+    class_names: Sequence[str] | None = None,
+) -> LinearProbe:
+    """
+    Fits on the training fold; the validation fold only chooses the regularisation, by macro AUROC.
+
+    Args:
+        features_train (`np.ndarray` of shape `(records, features)`): Finite numbers, in any scale.
+        labels_train (`np.ndarray` of shape `(records, classes)`): Zeros and ones.
+        features_validation, labels_validation (`np.ndarray`): The same for the validation fold.
+        inverse_regularisations (`Sequence[float]`, *optional*):
+            Values of scikit-learn's C to choose from, one for all classes; of equally good ones the smallest is taken.
+        class_names (`Sequence[str]`, *optional*): Names for error messages.
+
+    Returns:
+        [`LinearProbe`]
+
+    Raises:
+        `ValueError`: if shapes disagree, a feature is not finite, or a class is absent from a fold.
+        `ImportError`: without scikit-learn.
+
+    Example:
+
+    ```python
+    >>> probe = fit_linear_probe(train_embeddings, train_labels, validation_embeddings, validation_labels)
+    >>> interval = bootstrap_interval(macro_auroc, test_labels, probe.scores(test_embeddings))
+    ```
+    """
+    if not inverse_regularisations:
+        raise ValueError("`inverse_regularisations` is empty: pass at least one value of C.")
+    labels_train = check_labels(labels_train, class_names, "`labels_train`")
+    labels_validation = check_labels(labels_validation, class_names, "`labels_validation`")
+    features_train = _checked_features(features_train, "`features_train`", len(labels_train))
+    features_validation = _checked_features(features_validation, "`features_validation`", len(labels_validation))
+
+    means, scales = features_train.mean(axis=0), features_train.std(axis=0)
+    # A constant feature's spread is rounding error; dividing by it would blow up the same feature of other folds.
+    scales[scales <= 1e-6 * np.abs(means)] = 1.0
+    scales[scales == 0] = 1.0
+    standardised = (features_train - means) / scales
+
+    best = None
+    for strength in sorted(inverse_regularisations):
+        weights, biases = _fit_one_vs_rest(standardised, labels_train, strength)
+        candidate = LinearProbe(means, scales, weights, biases, float(strength), float("nan"))
+        auroc = macro_auroc(labels_validation, candidate.scores(features_validation))
+        if best is None or auroc > best.validation_auroc:
+            best = LinearProbe(means, scales, weights, biases, float(strength), auroc)
+    return best
+
+
+def _fit_one_vs_rest(features: np.ndarray, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    classifier_class = _logistic_regression()
+    classifiers = [classifier_class(C=strength, max_iter=2000).fit(features, column) for column in labels.T]
+    weights = np.stack([classifier.coef_[0] for classifier in classifiers], axis=1)
+    return weights, np.array([classifier.intercept_[0] for classifier in classifiers])
+
+
+def _logistic_regression() -> Any:
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise ImportError('Fitting a probe needs scikit-learn: pip install "anyecg-hf[train]"') from error
+    return LogisticRegression
+
+
+def _checked_features(features: np.ndarray, where: str, records: int | None = None) -> np.ndarray:
+    features = np.asarray(features, dtype=np.float64)
+    if features.ndim != 2 or (records is not None and len(features) != records):
+        wanted = "records" if records is None else records
+        raise ValueError(f"{where} must have shape ({wanted}, features), got {features.shape}.")
+    if not np.isfinite(features).all():
+        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        raise ValueError(f"{where} must be finite, but {len(rows)} records have NaN or infinity, first {rows[0]}.")
+    return features
+
+
+__all__ = ["INVERSE_REGULARISATIONS", "LinearProbe", "fit_linear_probe"]

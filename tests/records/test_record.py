@@ -1,0 +1,80 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""`ECGRecord`: what it accepts, derives and refuses."""
+
+import pickle
+from datetime import datetime
+
+import numpy as np
+import pytest
+
+from anyecg_hf.records import Annotation, ECGRecord
+
+
+def test_the_signal_is_kept_as_contiguous_float32_and_the_rest_is_derived():
+    record = ECGRecord(np.arange(20.0).reshape(10, 2).T, sampling_rate=4, lead_names=["I", "II"])
+    assert record.signal_mv.dtype == np.float32 and record.signal_mv.flags["C_CONTIGUOUS"]
+    assert (record.n_leads, record.n_samples, record.duration_s) == (2, 10, 2.5)
+    assert record.lead_names == ("I", "II") and isinstance(record.sampling_rate, float)
+    assert record.signal_mv[1, 3] == 7.0
+
+
+def test_records_are_equal_if_every_field_is_and_missing_samples_count_as_equal():
+    fields = {"sampling_rate": 500, "lead_names": ("I",), "recorded_at": datetime(2020, 5, 12)}
+    signal = np.array([[0.0, np.nan, 1.0]])
+    assert ECGRecord(signal, **fields) == ECGRecord(signal.copy(), **fields)
+    assert ECGRecord(signal, **fields) != ECGRecord(signal + 1, **fields)
+    assert ECGRecord(signal, **fields) != ECGRecord(signal, **fields, record_id="a")
+    assert ECGRecord(signal, **fields) != "a record"
+
+
+def test_a_record_survives_pickling():
+    record = ECGRecord(np.ones((1, 5)), 500, ("I",), annotations=[Annotation(0.5, "N")], labels=["NORM"])
+    assert pickle.loads(pickle.dumps(record)) == record
+
+
+def test_repr_is_one_short_line_without_the_samples():
+    record = ECGRecord(np.zeros((2, 5000)), 500, ("I", "aVR"), record_id="00001_hr", age_years=56.0, sex=1)
+    assert repr(record) == (
+        "ECGRecord(2 leads (I, aVR), 5000 samples at 500 Hz, 10 s, record_id='00001_hr', age_years=56.0, sex=1)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((5000, 2), r"shape \(5000, 2\), which is \(samples, leads\)\. Transpose the array"),
+        ((3, 5000), r"with 2 leads, as many as are named, found shape \(3, 5000\)"),
+        ((5000,), r"found shape \(5000,\)"),
+        ((1, 2, 5000), r"found shape \(1, 2, 5000\)"),
+        ((), r"found shape \(\)"),
+        ((2, 0), r"at least one lead and one sample"),
+    ],
+)
+def test_a_signal_that_is_not_leads_by_samples_is_refused(shape, message):
+    with pytest.raises(ValueError, match=message):
+        ECGRecord(np.zeros(shape), 500, ("I", "II"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("sampling_rate", 0, "positive number of Hz, got 0.0"),
+        ("sampling_rate", -500, "got -500.0"),
+        ("sampling_rate", float("nan"), "got nan"),
+        ("sampling_rate", float("inf"), "got inf"),
+        ("lead_names", "I", "single string 'I'"),
+        ("sex", 2, r"0 \(male\), 1 \(female\) or None, got 2"),
+        ("age_years", float("nan"), "`age_years` must be a finite number"),
+        ("weight_kg", -1.0, "`weight_kg` must be a finite number"),
+    ],
+)
+def test_an_impossible_field_is_refused(field, value, message):
+    fields = {"sampling_rate": 500, "lead_names": ("I",), field: value}
+    with pytest.raises(ValueError, match=message):
+        ECGRecord(np.zeros((1, 10)), **fields)
+
+
+def test_a_signal_that_is_not_numbers_is_refused():
+    with pytest.raises(ValueError, match="real numbers, got dtype complex128"):
+        ECGRecord(np.zeros((1, 10), dtype=complex), 500, ("I",))
