@@ -20,9 +20,14 @@ from anyecg_hf.training.licensed_records import list_records, refuse_leaks, spli
 from anyecg_hf.training.stages import add_codes, pretrain, train_quantizer
 from anyecg_hf.training.windows import clean_records
 
-
-PATCH = {"patch_size": 75, "patch_strides": [5, 3], "patch_channels": [32, 64], "time_encoding": "rotary"}
 WINDOW_PATCHES = 40  # 10 s of 0.25 s patches
+PATCH = {
+    "patch_size": 75,
+    "patch_strides": [5, 3],
+    "patch_channels": [32, 64],
+    "time_encoding": "rotary",
+    "trained_time_positions": WINDOW_PATCHES,
+}
 CODEBOOK_SIZE = 512
 
 QUANTIZER = AnyECGQuantizerConfig(
@@ -36,6 +41,10 @@ QUANTIZER = AnyECGQuantizerConfig(
     codebook_dim=32,
     wavelet_levels=2,
     min_codebook_usage=0.5,
+    # With unit weights the commitment, and attributes that ten seconds of ECG hardly tell, shrink the codes in use.
+    frequency_weight=0.3,
+    demography_weight=0.05,
+    commitment_weight=0.25,
 )
 BACKBONE = AnyECGConfig(
     **PATCH,

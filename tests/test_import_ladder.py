@@ -22,7 +22,10 @@ SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 # those below; imports inside functions count.
 LADDER = (
     ("version", "models.anyecg.configuration_anyecg"),
-    ("models.anyecg.signal_anyecg", "models.anyecg.cleaning_anyecg", "models.anyecg.wavelets_anyecg"),
+    (
+        *("models.anyecg.signal_anyecg", "models.anyecg.cleaning_anyecg", "models.anyecg.inputs_anyecg"),
+        "models.anyecg.wavelets_anyecg",
+    ),
     ("models.anyecg.attention_anyecg", "models.anyecg.layers_anyecg", "models.anyecg.quantization_anyecg"),
     ("models.anyecg.pretrained_anyecg",),
     ("models.anyecg.modeling_anyecg_quantizer", "models.anyecg.modeling_anyecg"),

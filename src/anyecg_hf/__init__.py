@@ -19,7 +19,6 @@ from anyecg_hf.models.anyecg import (
 )
 from anyecg_hf.version import __version__
 
-
 TINY = str(Path(__file__).parent / "checkpoints" / "anyecg-tiny")
 
 __all__ = [

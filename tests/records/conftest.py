@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("wfdb")
-
 
 @pytest.fixture
 def counts() -> np.ndarray:

@@ -342,7 +342,7 @@ def test_a_header_that_points_elsewhere_is_refused_though_the_file_is_there(writ
     [
         (
             ["a.dat 17 1000/mV 16 0 0 0 0 I", "a.dat 17 1000/mV 16 0 0 0 0 II"],
-            "a WFDB signal format .* found format 17",
+            "a WFDB signal format .* format 17",
         ),
         (["a.dat 16 1000/mV 16 0 0 0 0 I", "a.dat 212 1000/mV 16 0 0 0 0 II"], "one format and offset .* of a.dat"),
         (
@@ -356,6 +356,13 @@ def test_a_layout_that_wfdb_does_not_have_is_an_error(tmp_path, counts, lines, m
     for name in "ab":
         (tmp_path / f"{name}.dat").write_bytes(counts.tobytes())
     with pytest.raises(RecordError, match=message):
+        read(tmp_path / "rec")
+
+
+@pytest.mark.parametrize("record_line", ["rec 1 500 300", "rec.mat 1 500 300"])
+def test_a_signal_without_a_file_is_an_error_outside_a_layout(tmp_path, record_line):
+    (tmp_path / "rec.hea").write_text(f"{record_line}\n~ 0 1000/mV 0 0 0 0 0 II\n")
+    with pytest.raises(RecordError, match="expected a file for every signal, found none .'~'. for 'II'"):
         read(tmp_path / "rec")
 
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics of multi-label classification, with bootstrap intervals over records.
 
-Labels are `(records, classes)` zeros and ones, scores `(records, classes)` numbers that are higher where a class is more
-likely. A class that no record of the full set has, or that every record has, is an error that names it, never a silently
-shorter mean.
+Labels are `(records, classes)` zeros and ones; scores `(records, classes)` are higher where a class is more likely. A
+class that no record of the full set has, or that every record has, is an error that names it, never a silently shorter
+mean.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
-
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
@@ -39,9 +38,7 @@ class Interval:
         return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def per_class_auroc(
-    labels: np.ndarray, scores: np.ndarray, class_names: Sequence[str] | None = None
-) -> np.ndarray:
+def per_class_auroc(labels: np.ndarray, scores: np.ndarray, class_names: Sequence[str] | None = None) -> np.ndarray:
     """
     Area under the ROC curve of every class; equal scores count one half.
 
@@ -315,6 +312,15 @@ def check_labels(labels: np.ndarray, class_names: Sequence[str] | None = None, w
     return labels
 
 
+def check_finite(values: np.ndarray, where: str) -> None:
+    """Raises `ValueError` if a row of `values` `(records, ...)`, called `where` in the message, is not all finite."""
+    strange = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+    if len(strange):
+        raise ValueError(
+            f"{where} must be finite, but {len(strange)} records hold NaN or infinity, the first is record {strange[0]}."
+        )
+
+
 def _has_both_outcomes(labels: np.ndarray) -> np.ndarray:
     return labels.any(axis=0) & ~labels.all(axis=0)
 
@@ -325,9 +331,7 @@ def _checked(
     labels, scores = check_labels(labels, class_names), np.asarray(scores, dtype=np.float64)
     if scores.shape != labels.shape:
         raise ValueError(f"`scores` must have the shape of `labels`, {labels.shape}, got {scores.shape}.")
-    if not np.isfinite(scores).all():
-        rows = np.flatnonzero(~np.isfinite(scores).all(axis=1))
-        raise ValueError(f"`scores` must be finite, but {len(rows)} records have NaN or infinity, first {rows[0]}.")
+    check_finite(scores, "`scores`")
     return labels, scores
 
 
@@ -335,6 +339,7 @@ __all__ = [
     "Interval",
     "best_thresholds",
     "bootstrap_interval",
+    "check_finite",
     "check_labels",
     "macro_auroc",
     "macro_f1",

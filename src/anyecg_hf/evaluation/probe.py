@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from .metrics import check_labels, macro_auroc
-
+from .metrics import check_finite, check_labels, macro_auroc
 
 # scikit-learn's C, weak to strong fit; half decades, because the optimum is flat.
 INVERSE_REGULARISATIONS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -95,21 +94,25 @@ def fit_linear_probe(
     labels_validation = check_labels(labels_validation, class_names, "`labels_validation`")
     features_train = _checked_features(features_train, "`features_train`", len(labels_train))
     features_validation = _checked_features(features_validation, "`features_validation`", len(labels_validation))
+    for kind, train, validation in (
+        ("features", features_train, features_validation),
+        ("classes", labels_train, labels_validation),
+    ):
+        if train.shape[1] != validation.shape[1]:
+            raise ValueError(
+                f"both folds need the same {kind}: got {train.shape[1]} for training, {validation.shape[1]} for validation."
+            )
 
-    means, scales = features_train.mean(axis=0), features_train.std(axis=0)
-    # A constant feature's spread is rounding error; dividing by it would blow up the same feature of other folds.
-    scales[scales <= 1e-6 * np.abs(means)] = 1.0
-    scales[scales == 0] = 1.0
-    standardised = (features_train - means) / scales
-
-    best = None
+    means, spreads = features_train.mean(axis=0), features_train.std(axis=0)
+    # The spread of a constant feature is rounding error; dividing by it would blow the feature up in other folds.
+    scales = np.where(spreads > 1e-6 * np.abs(means), spreads, 1.0)
+    train, validation = (features_train - means) / scales, (features_validation - means) / scales
+    candidates = []
     for strength in sorted(inverse_regularisations):
-        weights, biases = _fit_one_vs_rest(standardised, labels_train, strength)
-        candidate = LinearProbe(means, scales, weights, biases, float(strength), float("nan"))
-        auroc = macro_auroc(labels_validation, candidate.scores(features_validation))
-        if best is None or auroc > best.validation_auroc:
-            best = LinearProbe(means, scales, weights, biases, float(strength), auroc)
-    return best
+        weights, biases = _fit_one_vs_rest(train, labels_train, strength)
+        auroc = macro_auroc(labels_validation, validation @ weights + biases)
+        candidates.append(LinearProbe(means, scales, weights, biases, float(strength), auroc))
+    return max(candidates, key=lambda probe: probe.validation_auroc)
 
 
 def _fit_one_vs_rest(features: np.ndarray, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
@@ -132,9 +135,7 @@ def _checked_features(features: np.ndarray, where: str, records: int | None = No
     if features.ndim != 2 or (records is not None and len(features) != records):
         wanted = "records" if records is None else records
         raise ValueError(f"{where} must have shape ({wanted}, features), got {features.shape}.")
-    if not np.isfinite(features).all():
-        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
-        raise ValueError(f"{where} must be finite, but {len(rows)} records have NaN or infinity, first {rows[0]}.")
+    check_finite(features, where)
     return features
 
 

@@ -173,7 +173,8 @@ def warn(path: Path, message: str) -> None:
 @dataclass(frozen=True)
 class RecordFormat:
     """
-    A file format that [`read_record`] knows. Every reader module defines one.
+    A file format that [`read_record`] knows. Every reader module defines one; an entry in `reading.FORMATS` makes it
+    known.
 
     Args:
         name (`str`):

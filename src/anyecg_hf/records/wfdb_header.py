@@ -32,7 +32,7 @@ _FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _GAIN = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?:\([-+]?\d+\))?(?:/\S*)?"
 _SIGNAL = re.compile(rf"(\S+)\s+(\S+)(?:\s+({_GAIN})(?=\s|$))?((?:\s+[-+]?\d+(?=\s|$)){{0,5}})\s*(.*)")
 _CALIBRATION = re.compile(r"([^(/]+)(?:\(([-+]?\d+)\))?(?:/(.*))?")
-_TIME = re.compile(r"(?<![\d/])(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.\d+)?")
+_TIME = re.compile(r"(?<![\d/])(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,6})\d*)?")
 _DATE = re.compile(r"(\d{1,2})([/-])(\d{1,2}|[A-Za-z]{3})\2(\d{4})")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -118,11 +118,10 @@ class WFDBHeader:
     is_plain: bool
 
     def signal_files(self) -> dict[str, list[SignalLine]]:
-        """Signals by the file that holds them, in order; signals without a file are left out."""
+        """Signals by the file that holds them, in order."""
         files: dict[str, list[SignalLine]] = {}
         for signal in self.signals:
-            if signal.file_name != NULL_NAME:
-                files.setdefault(signal.file_name, []).append(signal)
+            files.setdefault(signal.file_name, []).append(signal)
         return files
 
 
@@ -213,7 +212,8 @@ def parse_start(text: str) -> datetime | None:
     day, _, month, year = date.groups()
     try:
         number = int(month) if month.isdecimal() else _MONTHS.index(month.lower()) + 1
-        return datetime(int(year), number, int(day), *map(int, time.groups()))
+        microseconds = int((time[4] or "").ljust(6, "0"))
+        return datetime(int(year), number, int(day), int(time[1]), int(time[2]), int(time[3]), microseconds)
     except ValueError:
         return None
 
@@ -278,7 +278,12 @@ def check_signal_files(header: WFDBHeader) -> int:
         [`RecordError`]: if the layout is one that WFDB does not have.
     """
     n_frames = header.record.n_frames
-    for name, signals in header.signal_files().items():
+    files = header.signal_files()
+    if NULL_NAME in files:
+        raise RecordError(
+            header.path, "a file for every signal", f"none ({NULL_NAME!r}) for {files[NULL_NAME][0].name!r}"
+        )
+    for name, signals in files.items():
         _check_layout(header, name, signals)
         path = header.path.with_name(name)
         if not path.is_file():

@@ -279,10 +279,9 @@ def _read_annotations(header: WFDBHeader, sampling_rate: float) -> tuple[Annotat
     path = header.path.with_suffix(".atr")
     if not path.is_file():
         return None
+    wfdb = _import_wfdb()
     try:
-        found = _import_wfdb().rdann(str(path.with_suffix("")), "atr")
-    except ImportError:
-        raise
+        found = wfdb.rdann(str(path.with_suffix("")), "atr")
     except Exception as error:
         raise RecordError(path, "a WFDB annotation file", f"{type(error).__name__}: {error}") from error
     # Annotations count in frames, unless their file states a clock of its own.

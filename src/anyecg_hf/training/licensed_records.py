@@ -18,7 +18,6 @@ import numpy as np
 
 from anyecg_hf.records import ECGRecord, find_records
 
-
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 
 SELECTION_FOLD = 8

@@ -4,7 +4,6 @@
 
 import torch
 
-
 MASKING_STRATEGIES = ("random", "whole_time", "whole_lead")
 
 

@@ -61,8 +61,8 @@ class CodebookCallback(TrainerCallback):
         usage = model.codebook_usage()
         if usage < model.config.min_codebook_usage:
             raise CodebookCollapseError(
-                f"only {usage:.1%} of the {model.config.codebook_size} codes are in use at step {state.global_step}, and"
-                f" `min_codebook_usage` is {model.config.min_codebook_usage:.1%}. Try a longer warm-up"
+                f"only {usage:.1%} of the {model.config.codebook_size} codes are in use at step {state.global_step},"
+                f" and `min_codebook_usage` is {model.config.min_codebook_usage:.1%}. Try a longer warm-up"
                 " (`codebook_warmup_updates`), a lower learning rate, or fewer codes."
             )
 

@@ -16,7 +16,6 @@ from anyecg_hf.models.anyecg import AnyECGTokenizer
 from anyecg_hf.records import read_record
 from anyecg_hf.training.licensed_records import SUPERCLASSES, ListedRecord, signal_fingerprint
 
-
 logger = logging.getLogger(__name__)
 
 
@@ -61,7 +60,9 @@ class CleanedRecords:
         return {record.fingerprint: record.name for record in self.records}
 
 
-def clean_records(listed: Iterable[ListedRecord], tokenizer: AnyECGTokenizer, description: str = "clean") -> CleanedRecords:
+def clean_records(
+    listed: Iterable[ListedRecord], tokenizer: AnyECGTokenizer, description: str = "clean"
+) -> CleanedRecords:
     """
     Reads and cleans records; unreadable ones and ones without a usable lead are counted and named, not lost silently.
 

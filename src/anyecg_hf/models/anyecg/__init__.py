@@ -15,11 +15,10 @@ from transformers import (
 
 from .cleaning_anyecg import CleanedECG
 from .configuration_anyecg import LEAD_NAMES, AnyECGConfig, AnyECGQuantizerConfig
-from .modeling_anyecg import AnyECGForMaskedCodeModeling, AnyECGModel, AnyECGPreTrainedModel
+from .modeling_anyecg import AnyECGForMaskedCodeModeling, AnyECGModel, AnyECGPreTrainedModel, masked_code_loss
 from .modeling_anyecg_quantizer import AnyECGQuantizerOutput, AnyECGRhythmQuantizer
 from .modeling_anyecg_tasks import AnyECGForSequenceClassification
 from .tokenization_anyecg import AnyECGTokenizer
-
 
 _AUTO_MODELS = {
     AnyECGModel: (AutoModel,),
@@ -48,4 +47,5 @@ __all__ = [
     "AnyECGRhythmQuantizer",
     "AnyECGTokenizer",
     "CleanedECG",
+    "masked_code_loss",
 ]

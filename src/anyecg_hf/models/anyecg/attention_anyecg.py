@@ -13,7 +13,6 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import create_bidirectional_mask, sdpa_mask
 
-
 CARDIO_SPARSE = "cardio_sparse"
 
 

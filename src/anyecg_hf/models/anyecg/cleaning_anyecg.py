@@ -24,7 +24,6 @@ from .signal_anyecg import (
     zero_phase_response,
 )
 
-
 MIN_SCALE_MV = 1e-3
 MAX_MISSING_SHARE = 0.1
 

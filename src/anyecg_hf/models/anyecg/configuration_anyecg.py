@@ -20,8 +20,8 @@ UNKNOWN_LEAD = "unknown"
 TIME_ENCODINGS = ("learned", "rotary")
 
 # Standard deviation of orthonormal db6 coefficients at levels 1, 2, ... of cleaned 300 Hz records in recording scale,
-# measured by `benchmarks/wavelet_bands.py` on PTB-XL folds 1-8; level 1 (0.013 after cleaning) is floored at 0.05, or the
-# frequency term would be about residual noise.
+# measured by `benchmarks/wavelet_bands.py` on PTB-XL folds 1-8; level 1 (0.013 after cleaning) is floored at 0.05, or
+# the frequency term would be about residual noise.
 _BAND_STD = {"cA": (1.42, 2.0, 2.7, 3.42), "cD": (0.05, 0.17, 0.9, 1.8)}
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -202,6 +202,10 @@ class AnyECGConfig(AnyECGArchitectureConfig):
             mean and the maximum over real tokens.
         classifier_dropout (`float`, *optional*, defaults to 0.0):
             Dropout before the classification layer.
+        label_descriptions (`dict[str, str]`, *optional*):
+            What each label of `id2label` means, in words.
+        label_thresholds (`dict[str, float]`, *optional*):
+            Probability from which on a multi-label class counts as present, chosen on selection records.
 
     Example:
 
@@ -226,6 +230,8 @@ class AnyECGConfig(AnyECGArchitectureConfig):
 
     classifier_pooling: str = "mean"
     classifier_dropout: float | int = 0.0
+    label_descriptions: dict[str, str] | None = None
+    label_thresholds: dict[str, float] | None = None
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "AnyECGConfig":
@@ -318,9 +324,9 @@ class AnyECGQuantizerConfig(AnyECGArchitectureConfig):
     wavelet_levels: int = 4
     wavelet_mode: str = "symmetric"
     wavelet_intermediate: bool = False
-    wavelet_band_std: list[float] | None = None
-    demographics_mean: list[float] | tuple[float, ...] = (59.3, 71.0, 0.48)
-    demographics_std: list[float] | tuple[float, ...] = (16.8, 15.9, 0.5)
+    wavelet_band_std: list[float | int] | None = None
+    demographics_mean: list[float | int] | tuple[float | int, ...] = (59.3, 71.0, 0.48)
+    demographics_std: list[float | int] | tuple[float | int, ...] = (16.8, 15.9, 0.5)
     morphology_weight: float | int = 1.0
     frequency_weight: float | int = 1.0
     demography_weight: float | int = 1.0

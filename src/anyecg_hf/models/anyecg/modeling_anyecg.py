@@ -28,6 +28,8 @@ class AnyECGPreTrainedModel(AnyECGPreTrainedMixin, PreTrainedModel):
 
     config: AnyECGConfig
     base_model_prefix = "anyecg"
+    # One checkpoint may serve several heads; each class takes its own and leaves the others alone.
+    _keys_to_ignore_on_load_unexpected = [r"^code_head\.", r"^classifier\."]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -152,9 +154,7 @@ class AnyECGForMaskedCodeModeling(AnyECGPreTrainedModel):
         config = self.config
         shape = (*input_values.shape[:3], config.num_quantizers, config.codebook_size)
         logits = self.code_head(outputs.last_hidden_state).view(shape)
-        loss = None
-        if labels is not None:
-            loss = self._masked_code_loss(logits, labels, bool_masked_pos)
+        loss = None if labels is None else masked_code_loss(logits, labels, bool_masked_pos)
         return MaskedLMOutput(
             loss=loss,
             logits=logits[..., 0, :] if config.num_quantizers == 1 else logits,
@@ -162,29 +162,45 @@ class AnyECGForMaskedCodeModeling(AnyECGPreTrainedModel):
             attentions=outputs.attentions,
         )
 
-    def _masked_code_loss(
-        self, logits: torch.Tensor, labels: torch.Tensor, bool_masked_pos: torch.Tensor | None
-    ) -> torch.Tensor:
-        if bool_masked_pos is None:
-            raise ValueError("`labels` need `bool_masked_pos`: only hidden patches are predicted.")
-        if self.config.num_quantizers == 1 and labels.ndim == 3:
-            labels = labels[..., None]
-        if labels.shape != logits.shape[:-1]:
-            raise ValueError(
-                f"expected labels of shape {tuple(logits.shape[:-1])} (batch, leads, patches, codebooks), got"
-                f" {tuple(labels.shape)}."
-            )
-        if not torch.compiler.is_compiling() and int(labels.max()) >= self.config.codebook_size:
-            raise ValueError(
-                f"label {int(labels.max())} is beyond the codebook of {self.config.codebook_size} codes: the tokenizer"
-                " belongs to another checkpoint."
-            )
-        counted = bool_masked_pos[..., None] & (labels >= 0)
-        targets = torch.where(counted, labels, -100)
-        total = nn.functional.cross_entropy(
-            logits.flatten(0, -2).float(), targets.flatten(), ignore_index=-100, reduction="sum"
+
+def masked_code_loss(
+    logits: torch.Tensor, labels: torch.Tensor, bool_masked_pos: torch.Tensor | None
+) -> torch.FloatTensor:
+    """
+    Mean cross-entropy over hidden positions (paper, stage 2).
+
+    Args:
+        logits (`torch.FloatTensor` of shape `(B, L, N, Q, K)`): Code logits.
+        labels (`torch.LongTensor` of shape `(B, L, N)` or `(B, L, N, Q)`): Codes; negative entries are ignored.
+        bool_masked_pos (`torch.BoolTensor` of shape `(B, L, N)`): True where patches are hidden.
+
+    Returns:
+        `torch.FloatTensor` of shape `()`; zero if nothing is hidden.
+
+    Raises:
+        `ValueError`: for a label beyond the codebook, another shape, or a missing `bool_masked_pos`.
+    """
+    if bool_masked_pos is None:
+        raise ValueError("`labels` need `bool_masked_pos`: only hidden patches are predicted.")
+    codebook_size = logits.shape[-1]
+    if logits.shape[-2] == 1 and labels.ndim == 3:
+        labels = labels[..., None]
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"expected labels of shape {tuple(logits.shape[:-1])} (batch, leads, patches, codebooks), got"
+            f" {tuple(labels.shape)}."
         )
-        return total / counted.sum().clamp(min=1)
+    if not torch.compiler.is_compiling() and int(labels.max()) >= codebook_size:
+        raise ValueError(
+            f"label {int(labels.max())} is beyond the codebook of {codebook_size} codes: the tokenizer belongs to"
+            " another checkpoint."
+        )
+    counted = bool_masked_pos[..., None] & (labels >= 0)
+    targets = torch.where(counted, labels, -100)
+    total = nn.functional.cross_entropy(
+        logits.flatten(0, -2).float(), targets.flatten(), ignore_index=-100, reduction="sum"
+    )
+    return total / counted.sum().clamp(min=1)
 
 
-__all__ = ["AnyECGForMaskedCodeModeling", "AnyECGModel", "AnyECGPreTrainedModel"]
+__all__ = ["AnyECGForMaskedCodeModeling", "AnyECGModel", "AnyECGPreTrainedModel", "masked_code_loss"]

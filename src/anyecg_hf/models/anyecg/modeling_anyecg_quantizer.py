@@ -4,6 +4,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import initialization as init
@@ -116,7 +117,7 @@ class AnyECGQuantizerPreTrainedModel(AnyECGPreTrainedMixin, PreTrainedAudioToken
     config: AnyECGQuantizerConfig
     base_model_prefix = "anyecg_quantizer"
     # Codes are averages over thousands of vectors; half precision would freeze them.
-    _keep_in_fp32_modules_strict = ["quantizer"]
+    _keep_in_fp32_modules_strict = ["codebooks"]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -164,13 +165,14 @@ class AnyECGRhythmQuantizer(AnyECGQuantizerPreTrainedModel):
     def target_constants(self) -> dict[str, torch.Tensor]:
         """Buffers that follow from the config: wavelet matrix, standard deviations of bands and demographics."""
         arguments = _wavelet_arguments(self.config)
-        lengths = torch.tensor(band_lengths(*arguments), device="cpu")
-        return {
-            "wavelet_matrix": torch.tensor(wavelet_matrix(*arguments), device="cpu"),
-            "frequency_std": torch.tensor(self.config.band_std, device="cpu").repeat_interleave(lengths),
-            "demographics_mean": torch.tensor(list(self.config.demographics_mean), device="cpu"),
-            "demographics_std": torch.tensor(list(self.config.demographics_std), device="cpu"),
+        # In float32 also while a half-precision checkpoint is loaded, when torch's default is another.
+        values = {
+            "wavelet_matrix": wavelet_matrix(*arguments),
+            "frequency_std": np.repeat(self.config.band_std, band_lengths(*arguments)),
+            "demographics_mean": list(self.config.demographics_mean),
+            "demographics_std": list(self.config.demographics_std),
         }
+        return {name: torch.tensor(value, dtype=torch.float32, device="cpu") for name, value in values.items()}
 
     def get_input_embeddings(self) -> nn.Module:
         return self.embeddings.patch_encoder.projection

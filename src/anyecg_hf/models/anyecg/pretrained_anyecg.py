@@ -42,7 +42,9 @@ class AnyECGPreTrainedMixin:
         """
         model, info = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
         prefix = f"{cls.base_model_prefix}." if hasattr(model, cls.base_model_prefix) else ""
-        missing = sorted(name for name in info["missing_keys"] if name.startswith(prefix))
+        # With `ignore_mismatched_sizes`, weights of another shape are as missing as those that are not there.
+        absent = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
+        missing = sorted(name for name in absent if name.startswith(prefix))
         if missing:
             raise ValueError(
                 f"the checkpoint {str(pretrained_model_name_or_path)!r} lacks {len(missing)} weights of {cls.__name__},"

@@ -18,7 +18,6 @@ from scipy.signal import firwin, resample_poly
 
 from .configuration_anyecg import LEAD_NAMES
 
-
 MILLIVOLTS_PER_UNIT = {"V": 1e3, "mV": 1.0, "uV": 1e-3, "µV": 1e-3, "μV": 1e-3, "nV": 1e-6}
 
 MIN_SAMPLING_RATE_HZ = 50.0
@@ -35,7 +34,7 @@ RAILED_RUN_S = 0.1
 
 _ALIASES = {
     "I": ("DI", "D1", "L1", "LEADI"),
-    "II": ("DII", "D2", "L2", "LEADII", "ML2"),
+    "II": ("DII", "D2", "L2", "LEADII"),
     "III": ("DIII", "D3", "L3", "LEADIII"),
     "aVR": ("AVR",),
     "aVL": ("AVL",),
@@ -44,7 +43,7 @@ _ALIASES = {
     "VX": ("X", "FRANKX"),
     "VY": ("Y", "FRANKY"),
     "VZ": ("Z", "FRANKZ"),
-    "MLII": ("ML II", "MODIFIEDII"),
+    "MLII": ("ML II", "ML2", "MODIFIEDII"),
     "V3R": ("RV3",),
     "V4R": ("RV4",),
 }

@@ -12,9 +12,9 @@ import numpy as np
 from transformers import BatchFeature, SequenceFeatureExtractor
 
 from .cleaning_anyecg import CleanedECG, CleaningSettings, clean_record
-from .configuration_anyecg import LEAD_NAMES, UNKNOWN_LEAD
-from .signal_anyecg import canonical_lead_name, check_sampling_rate, millivolts_per_unit
-
+from .configuration_anyecg import LEAD_NAMES
+from .inputs_anyecg import as_records, as_signal, resolve_lead_names, spread, spread_lead_names, to_numpy
+from .signal_anyecg import check_sampling_rate, millivolts_per_unit
 
 if TYPE_CHECKING:
     import torch
@@ -28,8 +28,8 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
     r"""
     Turns ECG recordings of any device into patches, and patches into rhythm codes and back.
 
-    Calling it cleans: units, lead names, gaps, resampling, band-pass, notch, wavelet denoising, scale, patches. `encode`
-    and `decode` run the rhythm quantizer, which is loaded on first use from the `quantizer/` subfolder of the
+    Calling it cleans: units, lead names, gaps, resampling, band-pass, notch, wavelet denoising, scale, patches.
+    `encode` and `decode` run the rhythm quantizer, which is loaded on first use from the `quantizer/` subfolder of the
     checkpoint.
 
     Args:
@@ -39,8 +39,10 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
             Samples of a patch.
         lead_names (`list[str]`, *optional*):
             Lead vocabulary; `lead_ids` index into it.
-        bandpass_low_hz (`float`, *optional*, defaults to 0.1), bandpass_high_hz (`float`, *optional*, defaults to 75.0):
-            Edges of the zero-phase band-pass; `None` leaves an edge out.
+        bandpass_low_hz (`float`, *optional*, defaults to 0.1):
+            Lower edge of the zero-phase band-pass; `None` leaves it out.
+        bandpass_high_hz (`float`, *optional*, defaults to 75.0):
+            Upper edge, likewise.
         filter_order (`int`, *optional*, defaults to 2):
             Order of the Butterworth edges.
         notch_hz (`float`, *optional*, defaults to 50.0), notch_quality (`float`, *optional*, defaults to 30.0):
@@ -143,8 +145,8 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         if hasattr(ecg, "signal_mv"):
             ecg, sampling_rate, lead_names, unit = self._from_record(ecg, sampling_rate, lead_names, unit)
         rate = check_sampling_rate(sampling_rate)
-        signal = _as_signal(ecg)
-        names = self._resolve_lead_names(lead_names, signal.shape)
+        signal = as_signal(ecg)
+        names = resolve_lead_names(lead_names, signal.shape, self.lead_names)
         factor = millivolts_per_unit(unit)
         if factor != 1.0:
             signal = signal * np.float32(factor)
@@ -192,13 +194,13 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
             [`BatchFeature`] with **input_values** `(B, L, N, S)` float32, **attention_mask** `(B, L, N)` int64,
             **lead_ids** `(B, L)` int64 and **scale** `(B,)` float32 in mV.
         """
-        records = _as_records(ecg)
+        records = as_records(ecg)
         arguments = {
-            "sampling_rate": _spread(sampling_rate, len(records), "sampling_rate"),
-            "lead_names": _spread_lead_names(lead_names, len(records)),
-            "unit": _spread(unit, len(records), "unit"),
-            "scale": _spread(scale, len(records), "scale"),
-            "noise_level": [noise_level] if len(records) == 1 else _spread(noise_level, len(records), "noise_level"),
+            "sampling_rate": spread(sampling_rate, len(records), "sampling_rate"),
+            "lead_names": spread_lead_names(lead_names, len(records)),
+            "unit": spread(unit, len(records), "unit"),
+            "scale": spread(scale, len(records), "scale"),
+            "noise_level": [noise_level] if len(records) == 1 else spread(noise_level, len(records), "noise_level"),
         }
         patches = self._patches_in(max_length_s, truncation, padding)
         features = []
@@ -253,7 +255,7 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
             processed_features = [
                 dict(zip(keys, row, strict=True)) for row in zip(*processed_features.values(), strict=True)
             ]
-        columns = {key: [_to_numpy(item[key]) for item in processed_features] for key in processed_features[0]}
+        columns = {key: [to_numpy(item[key]) for item in processed_features] for key in processed_features[0]}
         if padding is False or padding == "do_not_pad":
             stackable = {len({value.shape for value in values}) == 1 for values in columns.values()}
             if return_tensors is not None and stackable != {True}:
@@ -303,32 +305,6 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         if unit != "mV":
             raise ValueError(f"an ECGRecord is in millivolts: leave `unit` out (got {unit!r}).")
         return record.signal_mv, record.sampling_rate, record.lead_names, "mV"
-
-    def _resolve_lead_names(self, lead_names: Sequence[str] | str | None, shape: tuple[int, int]) -> tuple[str, ...]:
-        if lead_names is None:
-            raise ValueError(
-                f"`lead_names` is missing: pass one name for each of the {shape[0]} leads, for example"
-                f' lead_names=["I", "II", "V1"]; use "{UNKNOWN_LEAD}" for a lead whose place is not known.'
-            )
-        names = [lead_names] if isinstance(lead_names, str) else list(lead_names)
-        if len(names) != shape[0]:
-            hint = ""
-            if len(names) == shape[1]:
-                hint = " The array looks like (samples, leads): pass its transpose, `ecg.T`."
-            raise ValueError(
-                f"expected an array (leads, samples) with {len(names)} leads for lead_names {names}, got shape {shape}.{hint}"
-            )
-        resolved = [canonical_lead_name(name) for name in names]
-        strange = [name for name, known in zip(names, resolved, strict=True) if known not in self.lead_names]
-        if strange:
-            raise ValueError(
-                f'unknown lead names {strange}: expected names from {self.lead_names}; use "{UNKNOWN_LEAD}" for a lead'
-                " outside this list."
-            )
-        repeated = sorted({name for name in resolved if resolved.count(name) > 1 and name != UNKNOWN_LEAD})
-        if repeated:
-            raise ValueError(f"duplicate lead names {repeated} in {names}: only '{UNKNOWN_LEAD}' may repeat.")
-        return tuple(resolved)
 
     # Quantizer
 
@@ -442,51 +418,6 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
     def __getstate__(self) -> dict[str, Any]:
         """Workers get the settings and where the quantizer lies, not its weights."""
         return {**self.__dict__, "_quantizer": None}
-
-
-def _to_numpy(value: Any) -> np.ndarray:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-    return np.asarray(value)
-
-
-def _as_signal(ecg: Any) -> np.ndarray:
-    signal = _to_numpy(ecg)
-    if signal.dtype == object or not np.issubdtype(signal.dtype, np.number) or np.iscomplexobj(signal):
-        raise ValueError(f"expected an array of real numbers (leads, samples), got dtype {signal.dtype}.")
-    if signal.ndim == 1:
-        signal = signal[None]
-    if signal.ndim != 2:
-        raise ValueError(f"expected one record as (leads, samples) or (samples,), got shape {signal.shape}.")
-    if signal.size == 0:
-        raise ValueError(f"the record is empty: got shape {signal.shape}.")
-    return signal.astype(np.float32, copy=False)
-
-
-def _as_records(ecg: Any) -> list[Any]:
-    """One record or many -> a list of records."""
-    if hasattr(ecg, "signal_mv"):
-        return [ecg]
-    if isinstance(ecg, (list, tuple)):
-        if not ecg:
-            raise ValueError("expected at least one record, got an empty list.")
-        return [ecg] if np.isscalar(ecg[0]) else list(ecg)
-    return list(ecg) if getattr(ecg, "ndim", None) == 3 else [ecg]
-
-
-def _spread(value: Any, records: int, name: str) -> list[Any]:
-    """One value for all records, or a list with one entry each."""
-    if not isinstance(value, (list, tuple, np.ndarray)) or getattr(value, "ndim", 1) == 0:
-        return [value] * records
-    if len(value) != records:
-        raise ValueError(f"`{name}` has {len(value)} entries for {records} records: pass one for all, or one each.")
-    return list(value)
-
-
-def _spread_lead_names(lead_names: Any, records: int) -> list[Any]:
-    if lead_names is None or isinstance(lead_names, str) or all(isinstance(name, str) for name in lead_names):
-        return [lead_names] * records
-    return _spread(list(lead_names), records, "lead_names")
 
 
 def _stack_padded(values: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:

@@ -1,0 +1,56 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""`anyecg tokenize`: rhythm codes of many records."""
+
+import argparse
+from pathlib import Path
+
+from anyecg_hf.cli.options import add_model_options, add_reading_options, for_each_record, report_failures
+from anyecg_hf.cli.tables import check_output, write_parquet
+from anyecg_hf.pipelines import RecordAnalyzer
+from anyecg_hf.records import ECGRecord, find_records
+
+DESCRIPTION = """Writes the rhythm codes of recordings, one row a record.
+
+  anyecg tokenize records500/ -o codes.parquet
+
+Columns: record, lead_names, patch_s, scale_mv, codes (leads x patches, -1 where masked). Records that cannot be read
+are listed at the end; the others are written all the same."""
+
+
+def add_parser(commands) -> None:
+    """Adds the sub-command."""
+    parser = commands.add_parser(
+        "tokenize",
+        help="rhythm codes of many records",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("records", nargs="+", metavar="RECORD", help="records, folders or globs")
+    parser.add_argument("-o", "--output", type=Path, required=True, help=".parquet file to write")
+    add_model_options(parser)
+    add_reading_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Tokenizes every record and writes the table."""
+    check_output(options.output, (".parquet",))
+    analyzer = RecordAnalyzer(options.model, device=options.device, window_s=options.window)
+
+    def tokenize(path: Path, record: ECGRecord) -> dict:
+        cleaned = analyzer.clean(record)
+        return {
+            "record": str(path),
+            "lead_names": list(record.lead_names),
+            "patch_s": analyzer.tokenizer.patch_seconds,
+            "scale_mv": cleaned.scale,
+            "codes": analyzer.encode(cleaned).tolist(),
+        }
+
+    outcome = for_each_record(find_records(options.records), options, tokenize, "tokenize")
+    if outcome.results:
+        columns = {name: [row[name] for row in outcome.results] for name in outcome.results[0]}
+        write_parquet(options.output, columns, "int32")
+        print(f"{len(outcome.results)} records written to {options.output}")
+    return report_failures(outcome)

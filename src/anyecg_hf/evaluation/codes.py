@@ -1,0 +1,230 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""How good rhythm codes are, and how well a model predicts hidden ones: with the baselines that need no model."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from anyecg_hf.models.anyecg import AnyECGForMaskedCodeModeling, AnyECGRhythmQuantizer, AnyECGTokenizer
+from anyecg_hf.training.collators import WindowCollator
+from anyecg_hf.training.masking import draw_mask
+from anyecg_hf.training.windows import CleanedRecord, RecordWindows
+
+
+@dataclass(frozen=True)
+class QuantizerReport:
+    """
+    Codes on held-out records.
+
+    Attributes:
+        records (`int`), patches (`int`): What was encoded.
+        codebook_size (`int`): K.
+        codes_in_use (`float`): Share of the codebook that occurs.
+        perplexity (`float`): exp of the entropy of the codes.
+        code_lead_information_bits (`float`): Mutual information of code and lead, plug-in estimate.
+        correlation_median, correlation_low, correlation_high (`float`): Pearson r of reconstruction and cleaned lead,
+            over real patches of each lead: median and quartiles over leads.
+        snr_db (`float`): 10 log10 of signal over error power, over all real patches.
+    """
+
+    records: int
+    patches: int
+    codebook_size: int
+    codes_in_use: float
+    perplexity: float
+    code_lead_information_bits: float
+    correlation_median: float
+    correlation_low: float
+    correlation_high: float
+    snr_db: float
+
+
+@torch.no_grad()
+def report_on_quantizer(
+    quantizer: AnyECGRhythmQuantizer, tokenizer: AnyECGTokenizer, records: list[CleanedRecord], window_patches: int
+) -> QuantizerReport:
+    """
+    Encodes and decodes held-out records and measures codes and waveforms.
+
+    Args:
+        quantizer ([`AnyECGRhythmQuantizer`]): The quantizer.
+        tokenizer ([`AnyECGTokenizer`]): Pads the batches.
+        records (`list[CleanedRecord]`): Held-out records.
+        window_patches (`int`): Patches of a window.
+
+    Returns:
+        [`QuantizerReport`]
+    """
+    codes, leads, correlations = [], [], []
+    signal_power = error_power = 0.0
+    for batch in _batches(records, tokenizer, window_patches):
+        found = quantizer.encode(batch["input_values"], batch["attention_mask"], batch["lead_ids"])
+        decoded = quantizer.decode(found, batch["lead_ids"])
+        real = batch["attention_mask"].bool()
+        codes.append(found[real].reshape(int(real.sum()), -1)[:, 0].numpy())
+        leads.append(batch["lead_ids"][..., None].expand(real.shape)[real].numpy())
+        signal_power += float(batch["input_values"][real].square().sum())
+        error_power += float((decoded - batch["input_values"])[real].square().sum())
+        correlations += _lead_correlations(batch["input_values"], decoded, real)
+    codes, leads = np.concatenate(codes), np.concatenate(leads)
+    counts = np.bincount(codes, minlength=quantizer.config.codebook_size)
+    low, median, high = np.percentile(correlations, [25, 50, 75])
+    return QuantizerReport(
+        records=len(records),
+        patches=len(codes),
+        codebook_size=quantizer.config.codebook_size,
+        codes_in_use=float((counts > 0).mean()),
+        perplexity=float(np.exp(_entropy(counts))),
+        code_lead_information_bits=_mutual_information_bits(codes, leads),
+        correlation_median=float(median),
+        correlation_low=float(low),
+        correlation_high=float(high),
+        snr_db=10 * float(np.log10(signal_power / error_power)),
+    )
+
+
+@dataclass(frozen=True)
+class MaskedCodeReport:
+    """
+    Prediction of hidden codes under one masking strategy.
+
+    Attributes:
+        strategy (`str`), ratio (`float`): What was hidden.
+        hidden (`int`): Hidden patches scored.
+        cross_entropy, unigram_cross_entropy (`float`): In nats: the model's, and that of the training frequencies of
+            the same lead's codes on the same positions.
+        accuracy (`float`): Share of hidden codes that the model's best guess hits.
+        copy_previous_accuracy (`float`): The same for copying the previous visible code of the lead.
+        copy_neighbour_accuracy (`float`): The same for copying the visible code of the neighbouring lead.
+    """
+
+    strategy: str
+    ratio: float
+    hidden: int
+    cross_entropy: float
+    unigram_cross_entropy: float
+    accuracy: float
+    copy_previous_accuracy: float
+    copy_neighbour_accuracy: float
+
+
+@torch.no_grad()
+def report_on_masked_codes(
+    model: AnyECGForMaskedCodeModeling,
+    tokenizer: AnyECGTokenizer,
+    train: list[CleanedRecord],
+    records: list[CleanedRecord],
+    window_patches: int,
+    strategy: str,
+    ratio: float,
+    seed: int = 0,
+) -> MaskedCodeReport:
+    """
+    Scores masked code modelling on held-out records that carry codes of one codebook.
+
+    Args:
+        model ([`AnyECGForMaskedCodeModeling`]): The model.
+        tokenizer ([`AnyECGTokenizer`]): Pads the batches.
+        train (`list[CleanedRecord]`): Training records with codes, for the unigram frequencies.
+        records (`list[CleanedRecord]`): Held-out records with codes.
+        window_patches (`int`): Patches of a window.
+        strategy (`str`), ratio (`float`): As in [`draw_mask`].
+        seed (`int`, *optional*, defaults to 0): Of the masks.
+
+    Returns:
+        [`MaskedCodeReport`]
+    """
+    generator = torch.Generator().manual_seed(seed)
+    unigram = _lead_unigrams(train, len(tokenizer.lead_names), model.config.codebook_size)
+    sums = {"cross_entropy": 0.0, "unigram": 0.0, "hits": 0, "previous": 0, "neighbour": 0, "hidden": 0}
+    for batch in _batches(records, tokenizer, window_patches):
+        labels = batch.pop("codes")
+        hidden = draw_mask(batch["attention_mask"].bool(), strategy, ratio, generator)
+        logits = model(**batch, bool_masked_pos=hidden).logits.float()
+        targets = labels[hidden]
+        lead_ids = batch["lead_ids"][..., None].expand(hidden.shape)[hidden]
+        sums["hidden"] += len(targets)
+        sums["cross_entropy"] += float(torch.nn.functional.cross_entropy(logits[hidden], targets, reduction="sum"))
+        sums["unigram"] -= float(unigram[lead_ids, targets].log().sum())
+        sums["hits"] += int((logits[hidden].argmax(dim=-1) == targets).sum())
+        visible = torch.where(hidden, -1, labels)
+        sums["previous"] += int((_last_visible(visible, dim=2)[hidden] == targets).sum())
+        sums["neighbour"] += int((_last_visible(visible, dim=1)[hidden] == targets).sum())
+    total = max(sums["hidden"], 1)
+    return MaskedCodeReport(
+        strategy=strategy,
+        ratio=ratio,
+        hidden=sums["hidden"],
+        cross_entropy=sums["cross_entropy"] / total,
+        unigram_cross_entropy=sums["unigram"] / total,
+        accuracy=sums["hits"] / total,
+        copy_previous_accuracy=sums["previous"] / total,
+        copy_neighbour_accuracy=sums["neighbour"] / total,
+    )
+
+
+def _batches(records: list[CleanedRecord], tokenizer: AnyECGTokenizer, window_patches: int):
+    keys = ("codes",) if records[0].codes is not None else ()
+    windows = RecordWindows(records, window_patches, training=False)
+    collator = WindowCollator(tokenizer, keys=())
+
+    def collate(items):
+        batch = collator(items)
+        if keys:
+            from anyecg_hf.training.collators import pad_codes
+
+            batch["codes"] = pad_codes([item["codes"] for item in items], batch["attention_mask"])
+        return batch
+
+    return DataLoader(windows, batch_size=16, collate_fn=collate)
+
+
+def _last_visible(visible: torch.Tensor, dim: int) -> torch.Tensor:
+    """Nearest visible code before each position along `dim`, or after it if there is none before; -1 if none at all."""
+    forward = _carry(visible, dim)
+    backward = _carry(visible.flip(dim), dim).flip(dim)
+    return torch.where(forward >= 0, forward, backward)
+
+
+def _carry(visible: torch.Tensor, dim: int) -> torch.Tensor:
+    carried = visible.clone()
+    for index in range(1, visible.shape[dim]):
+        here, before = carried.select(dim, index), carried.select(dim, index - 1)
+        here.copy_(torch.where(here >= 0, here, before))
+    return carried
+
+
+def _lead_unigrams(records: list[CleanedRecord], leads: int, codebook_size: int) -> torch.Tensor:
+    """Frequencies of codes given the lead, `(leads, K)`, with one count added everywhere."""
+    counts = np.ones((leads, codebook_size))
+    for record in records:
+        real = record.codes >= 0
+        rows = np.broadcast_to(record.lead_ids[:, None], record.codes.shape)
+        np.add.at(counts, (rows[real], record.codes[real]), 1)
+    return torch.tensor(counts / counts.sum(axis=1, keepdims=True))
+
+
+def _lead_correlations(signal: torch.Tensor, decoded: torch.Tensor, real: torch.Tensor) -> list[float]:
+    correlations = []
+    for row in range(signal.shape[0]):
+        for lead in range(signal.shape[1]):
+            kept = real[row, lead]
+            if kept.any():
+                pair = torch.stack((signal[row, lead][kept].flatten(), decoded[row, lead][kept].flatten()))
+                correlations.append(float(torch.corrcoef(pair)[0, 1].nan_to_num()))
+    return correlations
+
+
+def _entropy(counts: np.ndarray) -> float:
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
+def _mutual_information_bits(codes: np.ndarray, leads: np.ndarray) -> float:
+    joint = np.zeros((codes.max() + 1, leads.max() + 1))
+    np.add.at(joint, (codes, leads), 1)
+    nats = _entropy(joint.sum(axis=1)) + _entropy(joint.sum(axis=0)) - _entropy(joint.ravel())
+    return nats / float(np.log(2))

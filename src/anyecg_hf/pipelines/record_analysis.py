@@ -1,0 +1,228 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""One checkpoint applied to whole records: codes, reconstruction, embedding and class probabilities.
+
+A record longer than the checkpoint was trained on is walked in windows of that length.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import BatchFeature
+
+from anyecg_hf.models.anyecg import (
+    AnyECGForSequenceClassification,
+    AnyECGModel,
+    AnyECGTokenizer,
+    CleanedECG,
+)
+from anyecg_hf.records import ECGRecord
+
+
+@dataclass(frozen=True)
+class ClassProbability:
+    """
+    One class of a record.
+
+    Attributes:
+        label (`str`): Its name in the checkpoint's `id2label`.
+        probability (`float`): Mean over windows.
+        description (`str`): What the label means, if the checkpoint says so.
+        threshold (`float` or `None`): Probability from which on the class counts as present, if the checkpoint has one.
+    """
+
+    label: str
+    probability: float
+    description: str = ""
+    threshold: float | None = None
+
+    @property
+    def present(self) -> bool | None:
+        """Whether the probability reaches the threshold; `None` without one."""
+        return None if self.threshold is None else self.probability >= self.threshold
+
+
+@dataclass(frozen=True)
+class RecordAnalysis:
+    """
+    What a checkpoint says about one record.
+
+    Attributes:
+        record ([`ECGRecord`]): The record as read.
+        cleaned ([`CleanedECG`]): The record after cleaning, and what was done to it.
+        codes (`np.ndarray` of shape `(L, N)` or `(L, N, Q)`, int64): Rhythm codes, -1 where masked.
+        reconstruction_mv (`np.ndarray` of shape `(L, N * S)`, float32): The waveform that the codes stand for, in mV.
+        classes (`tuple[ClassProbability, ...]`): In the checkpoint's order.
+        windows (`int`): Windows that the record was walked in.
+    """
+
+    record: ECGRecord
+    cleaned: CleanedECG
+    codes: np.ndarray
+    reconstruction_mv: np.ndarray
+    classes: tuple[ClassProbability, ...]
+    windows: int
+
+    @property
+    def cleaned_mv(self) -> np.ndarray:
+        """Cleaned signal `(L, N * S)` in mV, zero where masked."""
+        leads = self.cleaned.patches.shape[0]
+        return self.cleaned.patches.reshape(leads, -1) * np.float32(self.cleaned.scale)
+
+
+class RecordAnalyzer:
+    """
+    Loads a checkpoint's parts on first use and applies them to records.
+
+    Args:
+        checkpoint (`str` or `os.PathLike`): Local folder or Hub name.
+        device (`str`, *optional*, defaults to `"cpu"`): Where the models run.
+        window_s (`float`, *optional*): Window in seconds for long records; the training window by default.
+
+    Example:
+
+    ```python
+    >>> analyzer = RecordAnalyzer(anyecg_hf.TINY)
+    >>> analysis = analyzer.analyse(read_record("records500/00000/00001_hr"))
+    >>> analysis.classes[0].label, analysis.classes[0].probability
+    ```
+    """
+
+    def __init__(self, checkpoint: str | os.PathLike, device: str = "cpu", window_s: float | None = None):
+        self.checkpoint = checkpoint
+        self.device = device
+        self.window_s = window_s
+
+    @cached_property
+    def tokenizer(self) -> AnyECGTokenizer:
+        """The checkpoint's tokenizer."""
+        return AnyECGTokenizer.from_pretrained(self.checkpoint).to(self.device)
+
+    @cached_property
+    def classifier(self) -> AnyECGForSequenceClassification:
+        """The checkpoint as a classifier."""
+        return AnyECGForSequenceClassification.from_pretrained(self.checkpoint).to(self.device).eval()
+
+    @cached_property
+    def backbone(self) -> AnyECGModel:
+        """The checkpoint's backbone, shared with the classifier if that is loaded."""
+        if "classifier" in self.__dict__:
+            return self.classifier.anyecg
+        return AnyECGModel.from_pretrained(self.checkpoint).to(self.device).eval()
+
+    def clean(self, record: ECGRecord) -> CleanedECG:
+        """
+        Cleans a record.
+
+        Raises:
+            `ValueError`: if no patch of it can be used, naming the leads and reasons.
+        """
+        cleaned = self.tokenizer.clean(record)
+        if not cleaned.patch_mask.any():
+            reasons = ", ".join(f"{record.lead_names[lead]} is {why}" for lead, why in cleaned.unusable.items())
+            raise ValueError(
+                f"no lead of {record.record_id or 'the record'} can be used: {reasons or 'all is missing'}."
+            )
+        return cleaned
+
+    @torch.no_grad()
+    def encode(self, cleaned: CleanedECG) -> np.ndarray:
+        """Rhythm codes `(L, N)` or `(L, N, Q)` of a cleaned record, int64, -1 where masked."""
+        windows = self._windows(cleaned, self.tokenizer.quantizer.config.trained_time_positions)
+        return torch.cat([self.tokenizer.encode(window)[0] for window in windows], dim=1).cpu().numpy()
+
+    @torch.no_grad()
+    def decode(self, codes: np.ndarray, cleaned: CleanedECG) -> np.ndarray:
+        """Waveform `(L, N * S)` in mV that codes stand for, float32."""
+        trained = self.tokenizer.quantizer.config.trained_time_positions
+        length = self._window_patches(trained, codes.shape[1])
+        lead_ids = self.tokenizer.feature(cleaned)["lead_ids"][None]
+        decoded = [
+            self.tokenizer.decode(codes[None, :, start : start + length], lead_ids, [cleaned.scale])[0]
+            for start in range(0, codes.shape[1], length)
+        ]
+        return torch.cat(decoded, dim=1).cpu().numpy()
+
+    @torch.no_grad()
+    def embed(self, cleaned: CleanedECG) -> np.ndarray:
+        """Embedding `(D,)` of a cleaned record, float32: the mean over its real tokens, window by window."""
+        total, tokens = 0.0, 0
+        for window in self._windows(cleaned, self.backbone.config.trained_time_positions):
+            real = int(window["attention_mask"].sum())
+            pooled = self.backbone(**self._model_inputs(window)).pooler_output[0]
+            total, tokens = total + real * pooled.float().cpu(), tokens + real
+        return (total / max(tokens, 1)).numpy()
+
+    @torch.no_grad()
+    def classify(self, cleaned: CleanedECG) -> tuple[ClassProbability, ...]:
+        """Class probabilities, the mean over windows with anything real in them."""
+        config = self.classifier.config
+        rows = [
+            self.classifier(**self._model_inputs(window)).logits[0].float().cpu()
+            for window in self._windows(cleaned, config.trained_time_positions)
+            if window["attention_mask"].any()
+        ]
+        logits = torch.stack(rows)
+        multi_label = config.problem_type == "multi_label_classification"
+        probabilities = (logits.sigmoid() if multi_label else logits.softmax(dim=-1)).mean(dim=0)
+        return tuple(
+            ClassProbability(
+                label=config.id2label[index],
+                probability=float(value),
+                description=(config.label_descriptions or {}).get(config.id2label[index], ""),
+                threshold=(config.label_thresholds or {}).get(config.id2label[index]),
+            )
+            for index, value in enumerate(probabilities)
+        )
+
+    def analyse(self, record: ECGRecord) -> RecordAnalysis:
+        """
+        Everything at once.
+
+        Args:
+            record ([`ECGRecord`]): The record.
+
+        Returns:
+            [`RecordAnalysis`]
+        """
+        cleaned = self.clean(record)
+        codes = self.encode(cleaned)
+        length = self._window_patches(self.classifier.config.trained_time_positions, codes.shape[1])
+        return RecordAnalysis(
+            record=record,
+            cleaned=cleaned,
+            codes=codes,
+            reconstruction_mv=self.decode(codes, cleaned),
+            classes=self.classify(cleaned),
+            windows=-(-codes.shape[1] // length),
+        )
+
+    def _window_patches(self, trained: int | None, patches: int) -> int:
+        if self.window_s is not None:
+            return max(1, round(self.window_s / self.tokenizer.patch_seconds))
+        return trained or patches
+
+    def _windows(self, cleaned: CleanedECG, trained: int | None) -> list[BatchFeature]:
+        features = self.tokenizer.feature(cleaned)
+        patches = cleaned.patch_mask.shape[1]
+        length = self._window_patches(trained, patches)
+        return [
+            self.tokenizer.pad(
+                [
+                    {
+                        **features,
+                        "input_values": features["input_values"][:, start : start + length],
+                        "attention_mask": features["attention_mask"][:, start : start + length],
+                    }
+                ],
+                return_tensors="pt",
+            )
+            for start in range(0, patches, length)
+        ]
+
+    def _model_inputs(self, window: BatchFeature) -> dict[str, Any]:
+        return {name: window[name].to(self.device) for name in ("input_values", "attention_mask", "lead_ids")}

@@ -1,0 +1,141 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""`read_record` finds the format by content; `find_records` lists what folders and globs hold."""
+
+import importlib
+import sys
+
+import numpy as np
+import pytest
+
+from anyecg_hf.records import MissingFileError, RecordError, UnknownFormatError, find_records, read_record
+
+
+@pytest.fixture
+def folder(write_wfdb, counts, tmp_path):
+    """A corpus as one finds it: records of every format, tables of labels, notes, and a sub-folder."""
+    write_wfdb(counts, name="b")
+    write_wfdb(counts, name="a", data_file="a.mat", layout="16+24")
+    (tmp_path / "labels.csv").write_text("record,label\na,N\nb,A\n")
+    (tmp_path / "REFERENCE.csv").write_text("a,N\nb,A\n")
+    (tmp_path / "README.txt").write_text("Two records, and more below.\n")
+    sub = tmp_path / "sub"
+    sub.mkdir()
+    (sub / "c.csv").write_text("I,II\n1,2\n")
+    (sub / "numbers.CSV").write_text("1,2\n3,4\n")
+    np.savez(sub / "d.npz", signal=np.zeros((1, 5)))
+    np.savez(sub / "features.npz", features=np.zeros((1, 5)))
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "e.csv").write_text("I,II\n1,2\n")
+    return tmp_path
+
+
+def names(paths, folder):
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def test_a_folder_is_walked_in_order_and_every_record_is_named_once(folder):
+    expected = ["a", "b", "sub/c.csv", "sub/d.npz", "sub/numbers.CSV"]
+    assert names(find_records(folder), folder) == expected
+    assert names(find_records(str(folder)), folder) == expected
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        (["b"], ["b"]),
+        (["b.hea", "b.dat", "b", "a.mat"], ["b", "a"]),
+        (["sub/c.csv", "."], ["sub/c.csv", "a", "b", "sub/d.npz", "sub/numbers.CSV"]),
+        (["*.hea"], ["a", "b"]),
+        (["*.dat"], ["b"]),
+        (["*"], ["a", "b"]),
+        (["**/*"], ["a", "b", "sub/c.csv", "sub/d.npz", "sub/numbers.CSV"]),
+        (["su?"], ["sub/c.csv", "sub/d.npz", "sub/numbers.CSV"]),
+        (["labels.csv"], ["labels.csv"]),
+    ],
+)
+def test_records_folders_and_globs_can_be_mixed(folder, sources, expected):
+    assert names(find_records([folder / source for source in sources]), folder) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nothing", "nothing: expected a record, a folder or a glob, found none of them"),
+        ("*.edf", r"\*\.edf: expected records in one of the formats NumPy, WFDB, CSV, found none"),
+        (".hidden/none", "expected a record, a folder or a glob"),
+    ],
+)
+def test_a_source_that_holds_no_record_is_an_error(folder, source, message):
+    with pytest.raises(MissingFileError, match=message):
+        find_records([folder / "a", folder / source])
+
+
+def test_an_empty_list_and_an_empty_folder_are_errors(tmp_path):
+    with pytest.raises(MissingFileError, match="expected at least one record, found an empty list"):
+        find_records([])
+    with pytest.raises(MissingFileError, match="expected records in one of the formats"):
+        find_records(tmp_path)
+
+
+def test_segments_of_a_record_are_not_listed_beside_it(write_wfdb, counts):
+    folder = write_wfdb(counts, name="s1").parent
+    write_wfdb(counts, name="s2")
+    (folder / "all.hea").write_text("all/2 2 500 600\ns1 300\ns2 300\n")
+    (folder / "loop.hea").write_text("loop/1 2 500 300\nloop 300\n")
+    assert names(find_records(folder), folder) == ["all", "loop"]
+    assert names(find_records(folder / "s1"), folder) == ["s1"]
+
+
+def test_a_header_without_its_signals_is_listed_so_that_the_loss_is_seen(write_wfdb, counts):
+    path = write_wfdb(counts)
+    path.with_suffix(".dat").unlink()
+    assert find_records(path.parent) == [path]
+    with pytest.raises(MissingFileError, match=r"rec\.dat"):
+        read_record(path)
+
+
+def test_a_file_of_another_format_beside_a_header_is_not_taken_for_the_record(write_wfdb, counts):
+    path = write_wfdb(counts)
+    other = path.with_suffix(".edf")
+    other.write_bytes(b"0       patient" + bytes(200))
+    with pytest.raises(UnknownFormatError, match=r"rec\.edf: expected a record in one of the formats NumPy, WFDB, CSV"):
+        read_record(other)
+
+
+def test_a_folder_is_no_record(tmp_path):
+    with pytest.raises(RecordError, match="expected a record, found a folder. `find_records` lists"):
+        read_record(tmp_path)
+
+
+def test_the_record_wins_over_a_folder_of_the_same_name(write_wfdb, counts):
+    path = write_wfdb(counts)
+    path.mkdir()
+    assert read_record(path).n_samples == 300
+    assert find_records(path) == [path]
+
+
+@pytest.mark.parametrize(
+    ("passed", "message"),
+    [
+        ({"sampling_rate": 0}, "`sampling_rate` must be a positive number of Hz, got 0"),
+        ({"sampling_rate": float("nan")}, "got nan"),
+        ({"unit": "mmHg"}, "unknown unit 'mmHg'"),
+        ({"lead_names": ["I", "left foot"]}, r"names outside the lead vocabulary: \['left foot'\]"),
+        ({"lead_names": ["I", "DI"]}, r"repeats \['I'\]"),
+        ({"lead_names": "I"}, "single string 'I'"),
+    ],
+)
+def test_impossible_arguments_are_refused_before_reading(tmp_path, passed, message):
+    with pytest.raises(ValueError, match=message):
+        read_record(tmp_path / "nothing", **passed)
+
+
+def test_nothing_but_wfdb_records_needs_wfdb(tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name == "wfdb" or name.startswith("anyecg_hf.records")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "wfdb", None)
+    (tmp_path / "ecg.csv").write_text("I,II\n1,2\n")
+    fresh = importlib.import_module("anyecg_hf.records")
+    assert fresh.read_record(tmp_path / "ecg.csv", sampling_rate=500, unit="mV").n_leads == 2
+    assert fresh.find_records(tmp_path) == [tmp_path / "ecg.csv"]
