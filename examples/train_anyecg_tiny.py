@@ -10,15 +10,21 @@ copies out of training; `evaluate_anyecg_tiny.py` reports on it.
 """
 
 import argparse
+import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import transformers
 
-from anyecg_hf import AnyECGConfig, AnyECGQuantizerConfig, AnyECGRhythmQuantizer, AnyECGTokenizer
-from anyecg_hf.training.licensed_records import list_records, refuse_leaks, split_records
+from anyecg_hf import TINY, AnyECGConfig, AnyECGQuantizerConfig, AnyECGRhythmQuantizer, AnyECGTokenizer
+from anyecg_hf.evaluation.metrics import best_thresholds
+from anyecg_hf.training.export import export_checkpoint
+from anyecg_hf.training.finetuning import AnyECGClassifierWithCodes, class_probabilities, finetune_classifier
+from anyecg_hf.training.licensed_records import SUPERCLASSES, list_records, refuse_leaks, split_records
 from anyecg_hf.training.stages import add_codes, pretrain, train_quantizer
-from anyecg_hf.training.windows import clean_records
+from anyecg_hf.training.windows import CleanedRecord, CleanedRecords, RecordWindows, clean_records
 
 WINDOW_PATCHES = 40  # 10 s of 0.25 s patches
 PATCH = {
@@ -54,55 +60,140 @@ BACKBONE = AnyECGConfig(
     intermediate_size=768,
     codebook_size=CODEBOOK_SIZE,
 )
+FINETUNING_CONFIG = {"classifier_pooling": "mean_max", "classifier_dropout": 0.2, "hidden_dropout": 0.1}
+FINETUNING = {"learning_rate": 3e-4, "weight_decay": 0.05}
 MASKING = (("random", 0.5, 0.5), ("whole_time", 0.4, 0.35), ("whole_lead", 0.4, 0.15))
+
+
+DESCRIPTIONS = {
+    "NORM": "normal ECG",
+    "MI": "myocardial infarction",
+    "STTC": "ST/T change",
+    "CD": "conduction disturbance",
+    "HYP": "hypertrophy",
+}
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """Cleaned records by use; `labelled` are those of PTB-XL among the training records."""
+
+    train: CleanedRecords
+    selection: CleanedRecords
+    fingerprint: str
+
+    @property
+    def labelled(self) -> list[CleanedRecord]:
+        return [record for record in self.train.records if record.labels is not None]
+
+
+def load_corpora(data_root: Path, tokenizer: AnyECGTokenizer, output: Path) -> Corpora:
+    """Cleans what may be trained on, refuses copies of held-out records, and writes the list of what is used."""
+    splits = split_records(list_records(data_root))
+    train = clean_records(splits.train, tokenizer, "clean training records")
+    selection = clean_records(splits.selection, tokenizer, "clean selection records")
+    report = clean_records(splits.report, tokenizer, "fingerprint held-out records")
+    refuse_leaks(train.fingerprints, {**selection.fingerprints, **report.fingerprints})
+    listing = {"records": sorted(record.name for record in train.records), "refused": train.refused}
+    (output / "training_records.json").write_text(json.dumps(listing, indent=1) + "\n")
+    digest = hashlib.sha256("".join(sorted(train.fingerprints)).encode()).hexdigest()
+    return Corpora(train, selection, digest)
+
+
+def stage_1(corpora: Corpora, tokenizer: AnyECGTokenizer, arguments: argparse.Namespace) -> AnyECGRhythmQuantizer:
+    """The rhythm quantizer."""
+    folder = arguments.output / "quantizer"
+    if not (folder / "config.json").exists():
+        quantizer = train_quantizer(
+            QUANTIZER,
+            tokenizer,
+            corpora.train.records,
+            arguments.output / "stage1",
+            WINDOW_PATCHES,
+            max_steps=arguments.quantizer_steps,
+            **shared_arguments(arguments),
+        )
+        quantizer.save_pretrained(folder)
+    return AnyECGRhythmQuantizer.from_pretrained(folder).eval()
+
+
+def stage_2(corpora: Corpora, tokenizer: AnyECGTokenizer, arguments: argparse.Namespace) -> Path:
+    """Masked codes; returns the checkpoint's folder."""
+    folder = arguments.output / "pretrained"
+    if not (folder / "config.json").exists():
+        model = pretrain(
+            BACKBONE,
+            tokenizer,
+            corpora.train.records,
+            arguments.output / "stage2",
+            WINDOW_PATCHES,
+            strategies=MASKING,
+            max_steps=arguments.pretraining_steps,
+            **shared_arguments(arguments),
+        )
+        model.save_pretrained(folder)
+    return folder
+
+
+def stage_3(
+    pretrained: Path, corpora: Corpora, tokenizer: AnyECGTokenizer, arguments: argparse.Namespace
+) -> AnyECGClassifierWithCodes:
+    """PTB-XL superclasses; fold 8 stops training early and sets the thresholds."""
+    model = finetune_classifier(
+        pretrained,
+        tokenizer,
+        corpora.labelled,
+        corpora.selection.records,
+        SUPERCLASSES,
+        arguments.output / "stage3",
+        WINDOW_PATCHES,
+        config_overrides={"label_descriptions": DESCRIPTIONS, **FINETUNING_CONFIG},
+        num_train_epochs=arguments.finetuning_epochs,
+        **{**shared_arguments(arguments), **FINETUNING},
+    )
+    windows = RecordWindows(corpora.selection.records, WINDOW_PATCHES, training=False, most_windows=1)
+    scores = class_probabilities(model, tokenizer, windows)
+    labels = np.stack([record.labels for record in corpora.selection.records])
+    thresholds = best_thresholds(labels, scores, SUPERCLASSES)
+    model.config.label_thresholds = dict(zip(SUPERCLASSES, map(float, thresholds), strict=True))
+    return model
+
+
+def shared_arguments(arguments: argparse.Namespace) -> dict:
+    """What the stages' `TrainingArguments` have in common."""
+    return {"per_device_train_batch_size": 16, "bf16": True, "use_cpu": not arguments.cuda, "seed": arguments.seed}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data_root", type=Path, help="folder of the corpora's folders")
     parser.add_argument("--output", type=Path, default=Path("runs/anyecg-tiny"), help="run folder")
+    parser.add_argument("--checkpoint", type=Path, default=Path(TINY), help="where the finished checkpoint goes")
     parser.add_argument("--quantizer-steps", type=int, default=1500)
     parser.add_argument("--pretraining-steps", type=int, default=2000)
+    parser.add_argument("--finetuning-epochs", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cuda", action="store_true", help="train on the GPU")
     arguments = parser.parse_args()
     transformers.logging.set_verbosity_warning()
+    arguments.output.mkdir(parents=True, exist_ok=True)
 
     tokenizer = AnyECGTokenizer(patch_size=QUANTIZER.patch_size)
-    splits = split_records(list_records(arguments.data_root))
-    train = clean_records(splits.train, tokenizer, "clean training records")
-    held_out = clean_records([*splits.selection, *splits.report], tokenizer, "fingerprint held-out records")
-    refuse_leaks(train.fingerprints, held_out.fingerprints)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    training_list = {"records": sorted(record.name for record in train.records), "refused": train.refused}
-    (arguments.output / "training_records.json").write_text(json.dumps(training_list, indent=1))
-
-    shared = {"per_device_train_batch_size": 16, "bf16": True, "use_cpu": True, "seed": arguments.seed}
-    quantizer_folder = arguments.output / "quantizer"
-    if (quantizer_folder / "config.json").exists():
-        quantizer = AnyECGRhythmQuantizer.from_pretrained(quantizer_folder).eval()
-    else:
-        quantizer = train_quantizer(
-            QUANTIZER,
-            tokenizer,
-            train.records,
-            arguments.output / "stage1",
-            WINDOW_PATCHES,
-            max_steps=arguments.quantizer_steps,
-            **shared,
-        )
-        quantizer.save_pretrained(quantizer_folder)
-    add_codes(train.records, quantizer, WINDOW_PATCHES)
-    model = pretrain(
-        BACKBONE,
-        tokenizer,
-        train.records,
-        arguments.output / "stage2",
-        WINDOW_PATCHES,
-        strategies=MASKING,
-        max_steps=arguments.pretraining_steps,
-        **shared,
-    )
-    model.save_pretrained(arguments.output / "pretrained")
+    corpora = load_corpora(arguments.data_root, tokenizer, arguments.output)
+    tokenizer.quantizer = stage_1(corpora, tokenizer, arguments)
+    add_codes(corpora.train.records, tokenizer.quantizer, WINDOW_PATCHES)
+    pretrained = stage_2(corpora, tokenizer, arguments)
+    model = stage_3(pretrained, corpora, tokenizer, arguments)
+    provenance = {
+        "seed": arguments.seed,
+        "quantizer_steps": arguments.quantizer_steps,
+        "pretraining_steps": arguments.pretraining_steps,
+        "finetuning_epochs_at_most": arguments.finetuning_epochs,
+        "training_records": len(corpora.train.records),
+        "labelled_training_records": len(corpora.labelled),
+        "training_fingerprint_sha256": corpora.fingerprint,
+    }
+    export_checkpoint(model, tokenizer, arguments.checkpoint, provenance)
 
 
 if __name__ == "__main__":

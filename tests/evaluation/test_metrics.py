@@ -122,7 +122,10 @@ def test_labels_that_leave_a_metric_undefined_are_refused(metric, labels, messag
     ("scores", "message"),
     [
         ([[0.1, 0.2]], r"shape of `labels`, \(2, 2\), got \(1, 2\)"),
-        ([[0.1, 0.2], [np.nan, 0.1]], "`scores` must be finite, but 1 records hold NaN or infinity, the first is record 1"),
+        (
+            [[0.1, 0.2], [np.nan, 0.1]],
+            "`scores` must be finite: 1 records hold NaN or infinity, first record 1",
+        ),
         ([[np.inf, 0.2], [0.3, 0.1]], "`scores` must be finite"),
     ],
 )

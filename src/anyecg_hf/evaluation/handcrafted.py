@@ -52,7 +52,7 @@ _REFRACTORY_S = 0.25
 _TYPICAL_HEIGHT_WINDOW_S = 2.0
 # Of the typical peak of the record: low enough for small beats, above most T waves.
 _MIN_HEIGHT, _MIN_PROMINENCE = 0.4, 0.32
-# Below this the largest waves are noise.
+# A stretch without a wave of this size is silent, or noise.
 _MIN_QRS_MV = 0.02
 _MIN_DURATION_S = 1.0
 _QRS_SLOPE_SHARE = 0.15
@@ -84,7 +84,8 @@ def find_beats(signal_mv: np.ndarray, sampling_rate: float) -> np.ndarray:
     Centres of the QRS complexes, one list for all leads.
 
     Peaks of the root mean square over the leads of the 5-25 Hz band, smoothed over about a QRS width and compared with
-    the record's own typical peak, the median of the highest in every 2 s: one artefact does not hide the beats.
+    the record's own typical peak, the median of the highest in every 2 s (silent stretches, masked ones for example, do
+    not count): one artefact does not hide the beats.
 
     Args:
         signal_mv (`np.ndarray` of shape `(leads, samples)`): In mV, cleaned; at least 1 s.
@@ -102,9 +103,11 @@ def find_beats(signal_mv: np.ndarray, sampling_rate: float) -> np.ndarray:
     width = 2 * round(_SMOOTHING_S * sampling_rate / 2) + 1  # odd: an even one shifts the peak by half a sample
     strength = uniform_filter1d(uniform_filter1d(strength, width), width)  # twice: once leaves a flat top
     windows = max(1, int(len(strength) / (_TYPICAL_HEIGHT_WINDOW_S * sampling_rate)))
-    typical = np.median([window.max() for window in np.array_split(strength, windows)])
-    if typical < _MIN_QRS_MV:
+    highest = np.array([window.max() for window in np.array_split(strength, windows)])
+    highest = highest[highest >= _MIN_QRS_MV]
+    if len(highest) == 0:
         return np.zeros(0, dtype=np.int64)
+    typical = np.median(highest)
     peaks, _ = find_peaks(
         strength,
         height=_MIN_HEIGHT * typical,
@@ -155,9 +158,7 @@ def beat_features(signal_mv: np.ndarray, sampling_rate: float) -> BeatFeatures:
 def _checked_signal(signal_mv: np.ndarray, sampling_rate: float) -> tuple[np.ndarray, float]:
     sampling_rate, signal_mv = check_sampling_rate(sampling_rate), np.asarray(signal_mv, dtype=np.float64)
     if sampling_rate <= 2 * _QRS_BAND_HZ[1]:
-        raise ValueError(
-            f"`sampling_rate` must be above {2 * _QRS_BAND_HZ[1]:g} Hz to see beats, got {sampling_rate:g}."
-        )
+        raise ValueError(f"`sampling_rate` must be above {2 * _QRS_BAND_HZ[1]:g} Hz, got {sampling_rate:g} Hz.")
     if signal_mv.ndim != 2 or len(signal_mv) == 0:
         raise ValueError(f"expected a signal (leads, samples) in mV, got shape {signal_mv.shape}.")
     if signal_mv.shape[1] < _MIN_DURATION_S * sampling_rate:
@@ -207,7 +208,7 @@ def _similarities(beats: np.ndarray, median: np.ndarray) -> np.ndarray:
 
 def _qrs_width(median: np.ndarray) -> float:
     """Seconds around the centre during which the slope over all leads is more than a share of its highest."""
-    slopes = np.sqrt(np.square(np.gradient(_span(median, -0.15, 0.2), axis=1)).mean(axis=0))
+    slopes = np.sqrt(np.square(np.gradient(_span(median, -0.1, 0.15), axis=1)).mean(axis=0))
     return float(np.count_nonzero(slopes > _QRS_SLOPE_SHARE * slopes.max())) / _RATE
 
 

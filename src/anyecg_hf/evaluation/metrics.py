@@ -317,7 +317,7 @@ def check_finite(values: np.ndarray, where: str) -> None:
     strange = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
     if len(strange):
         raise ValueError(
-            f"{where} must be finite, but {len(strange)} records hold NaN or infinity, the first is record {strange[0]}."
+            f"{where} must be finite: {len(strange)} records hold NaN or infinity, first record {strange[0]}."
         )
 
 

@@ -94,14 +94,8 @@ def fit_linear_probe(
     labels_validation = check_labels(labels_validation, class_names, "`labels_validation`")
     features_train = _checked_features(features_train, "`features_train`", len(labels_train))
     features_validation = _checked_features(features_validation, "`features_validation`", len(labels_validation))
-    for kind, train, validation in (
-        ("features", features_train, features_validation),
-        ("classes", labels_train, labels_validation),
-    ):
-        if train.shape[1] != validation.shape[1]:
-            raise ValueError(
-                f"both folds need the same {kind}: got {train.shape[1]} for training, {validation.shape[1]} for validation."
-            )
+    _check_columns_agree(features_train, features_validation, "features")
+    _check_columns_agree(labels_train, labels_validation, "classes")
 
     means, spreads = features_train.mean(axis=0), features_train.std(axis=0)
     # The spread of a constant feature is rounding error; dividing by it would blow the feature up in other folds.
@@ -128,6 +122,13 @@ def _logistic_regression() -> Any:
     except ImportError as error:
         raise ImportError('Fitting a probe needs scikit-learn: pip install "anyecg-hf[train]"') from error
     return LogisticRegression
+
+
+def _check_columns_agree(train: np.ndarray, validation: np.ndarray, kind: str) -> None:
+    if train.shape[1] != validation.shape[1]:
+        raise ValueError(
+            f"both folds need the same {kind}: got {train.shape[1]} for training, {validation.shape[1]} for validation."
+        )
 
 
 def _checked_features(features: np.ndarray, where: str, records: int | None = None) -> np.ndarray:

@@ -36,10 +36,11 @@ _TIME = re.compile(r"(?<![\d/])(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,6})\d*)?"
 _DATE = re.compile(r"(\d{1,2})([/-])(\d{1,2}|[A-Za-z]{3})\2(\d{4})")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
-# Lines that wfdb reads as they are meant.
+# Lines from which wfdb finds the signals as they are meant.
 _PLAIN_RECORD = re.compile(
     r"[-\w]+(?:/\d+)?\s+\d+\s+\d+(?:\.\d+)?\s+[1-9]\d*"
-    r"(?:\s+\d{1,2}:\d{2}:\d{2}(?:\s+\d{1,2}/\d{1,2}/\d{4})?)?",
+    # A date in front of the time harms nothing: wfdb takes its day for seconds, and the start is read here.
+    r"(?:\s+\d{1,2}:\d{2}:\d{2}\s+\d{1,2}/\d{1,2}/\d{4}|\s+\d{1,2}-[A-Za-z]{3}-\d{4}\s+\d{1,2}:\d{2}:\d{2})?",
     re.ASCII,
 )
 _PLAIN_SIGNAL = re.compile(
@@ -61,7 +62,7 @@ class RecordLine:
         frame_rate (`float` or `None`): Frames a second; a signal may have several samples in a frame.
         n_frames (`int` or `None`): Length in frames; `None` if unspecified.
         recorded_at (`datetime` or `None`): Start of the recording.
-        is_plain (`bool`): Whether wfdb reads the line as it is meant.
+        is_plain (`bool`): Whether wfdb finds the signals with it.
     """
 
     n_segments: int | None
@@ -107,7 +108,7 @@ class WFDBHeader:
         signals (`tuple[SignalLine, ...]`): Empty in a header of segments.
         segments (`tuple[SegmentLine, ...]`): Empty in a header of signals.
         comments (`tuple[str, ...]`): Comment lines without their `#`.
-        is_plain (`bool`): Whether wfdb reads the header as it is meant.
+        is_plain (`bool`): Whether wfdb reads the signals as they are meant.
     """
 
     path: Path

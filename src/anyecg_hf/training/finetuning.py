@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
@@ -164,3 +165,12 @@ def finetune_classifier(
 def _selection_metrics(prediction: EvalPrediction) -> dict[str, float]:
     logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
     return {"macro_auroc": macro_auroc(prediction.label_ids, logits)}
+
+
+@torch.no_grad()
+def class_probabilities(
+    model: AnyECGForSequenceClassification, tokenizer: AnyECGTokenizer, windows: RecordWindows
+) -> np.ndarray:
+    """Multi-label probabilities `(windows, classes)`, float32."""
+    loader = DataLoader(windows, batch_size=16, collate_fn=WindowCollator(tokenizer))
+    return torch.cat([model(**batch).logits.float().sigmoid() for batch in loader]).numpy()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -263,6 +264,19 @@ def test_amplitudes_that_no_ecg_has_name_the_likely_unit(factor: float, likely: 
     signal = heartbeats(leads=3, seconds=5, sampling_rate=250, wander_mv=0.3) * np.float32(factor)
     with pytest.raises(ValueError, match=rf"deviates by .* mV .* no ECG exceeds 20 mV: these are probably {likely}"):
         assess_leads(signal, 250, ["I", "II", "III"])
+
+
+def test_dead_leads_neither_hide_a_wrong_unit_nor_look_like_one():
+    signal = np.zeros((5, 1250), dtype=np.float32)
+    signal[0] = heartbeats(leads=1, seconds=5, sampling_rate=250)
+    names = ["I", "II", "III", "V1", "V2"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert assess_leads(signal, 250, names).unusable == dict.fromkeys((1, 2, 3, 4), "flat")
+    signal[0] *= 1000
+    signal[0] += 300 * sine(1.0, 250, seconds=5)[0]
+    with pytest.raises(ValueError, match="probably microvolts"):
+        assess_leads(signal, 250, names)
 
 
 def test_an_infinite_sample_is_an_error_that_names_the_lead():

@@ -128,9 +128,11 @@ def clean_record(
         [`CleanedECG`]
 
     Raises:
-        `ValueError`: for implausible amplitudes, infinite samples and records shorter than half a patch.
+        `ValueError`: for implausible amplitudes, infinite samples, records shorter than half a patch, and a scale or
+            noise level that is no such number.
     """
     _check_length(signal_mv.shape[1], sampling_rate, settings)
+    _check_given(scale, noise_level)
     quality = assess_leads(signal_mv, sampling_rate, lead_names)
     _warn_of_unusable_leads(quality, lead_names)
     usable = np.ones(len(signal_mv), dtype=bool)
@@ -170,6 +172,13 @@ def _check_length(samples: int, sampling_rate: float, settings: CleaningSettings
             f"the record is too short: {samples} samples at {sampling_rate:g} Hz are {samples / sampling_rate:.3g} s,"
             f" and at least {minimum:g} s (half a patch) are needed."
         )
+
+
+def _check_given(scale: float | None, noise_level: np.ndarray | float | None) -> None:
+    if scale is not None and not (np.isfinite(scale) and scale > 0):
+        raise ValueError(f"`scale` must be a positive number of mV, got {scale}.")
+    if noise_level is not None and not (np.isfinite(noise_level) & (np.asarray(noise_level) >= 0)).all():
+        raise ValueError(f"`noise_level` must be finite numbers of mV, at least 0, got {noise_level}.")
 
 
 def _warn_of_unusable_leads(quality: LeadQuality, lead_names: tuple[str, ...]) -> None:

@@ -29,7 +29,8 @@ def as_signal(ecg: Any) -> np.ndarray:
         raise ValueError(f"expected one record as (leads, samples) or (samples,), got shape {signal.shape}.")
     if signal.size == 0:
         raise ValueError(f"the record is empty: got shape {signal.shape}.")
-    return signal.astype(np.float32, copy=False)
+    # One layout in memory, or sums would be taken in another order and the last digits depend on it.
+    return np.ascontiguousarray(signal, dtype=np.float32)
 
 
 def as_records(ecg: Any) -> list[Any]:

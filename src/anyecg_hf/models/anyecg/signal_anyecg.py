@@ -89,7 +89,10 @@ def check_sampling_rate(sampling_rate: float | None) -> float:
         raise ValueError(
             "`sampling_rate` is missing: pass the rate of the signal in Hz, for example sampling_rate=500."
         )
-    rate = float(sampling_rate)
+    try:
+        rate = float(sampling_rate)
+    except (TypeError, ValueError):
+        raise ValueError(f"`sampling_rate` must be one number of Hz, got {sampling_rate!r}.") from None
     if not MIN_SAMPLING_RATE_HZ <= rate <= MAX_SAMPLING_RATE_HZ:
         raise ValueError(
             f"`sampling_rate` must lie between {MIN_SAMPLING_RATE_HZ:g} and {MAX_SAMPLING_RATE_HZ:g} Hz, got {rate:g}."
@@ -150,7 +153,8 @@ def assess_leads(signal_mv: np.ndarray, sampling_rate: float, lead_names: list[s
             unusable[int(lead)] = "flat"
         elif _is_railed(signal_mv[lead], low[lead], high[lead], sampling_rate):
             unusable[int(lead)] = "railed"
-    unusable.update(_saturated_leads(signal_mv, np.flatnonzero(present), spans))
+    live = np.flatnonzero(present & ~(spans < FLAT_RANGE_MV))
+    unusable.update(_saturated_leads(signal_mv, live, spans))
     return LeadQuality(unusable=unusable, missing=missing)
 
 
@@ -163,12 +167,12 @@ def _is_railed(lead_mv: np.ndarray, low: float, high: float, sampling_rate: floa
     return runs[runs >= RAILED_RUN_S * sampling_rate].sum() >= RAILED_SHARE * len(lead_mv)
 
 
-def _saturated_leads(signal_mv: np.ndarray, present: np.ndarray, spans: np.ndarray) -> dict[int, str]:
-    """Leads whose deviation is beyond any ECG; an error if that is so for half of the leads."""
-    if not len(present):
+def _saturated_leads(signal_mv: np.ndarray, live: np.ndarray, spans: np.ndarray) -> dict[int, str]:
+    """Leads whose deviation is beyond any ECG; an error if that is so for half of the `live` ones."""
+    if not len(live):
         return {}
-    deviations = np.zeros(len(present))
-    for position, lead in enumerate(present):
+    deviations = np.zeros(len(live))
+    for position, lead in enumerate(live):
         if spans[lead] > MAX_PLAUSIBLE_DEVIATION_MV:  # a smaller range cannot hold a larger deviation
             samples = signal_mv[lead][~np.isnan(signal_mv[lead])]
             deviations[position] = np.percentile(np.abs(samples - np.median(samples)), 99)
@@ -181,14 +185,14 @@ def _saturated_leads(signal_mv: np.ndarray, present: np.ndarray, spans: np.ndarr
             " right `unit`, or divide counts by the gain first."
         )
     low, high = USUAL_LEAD_RANGE_MV
-    span = float(np.median(spans[present]))
+    span = float(np.median(spans[live]))
     if not low <= span <= high:
         warnings.warn(
             f"the median range of a lead is {span:.4g} mV, outside the usual {low:g}-{high:g} mV: check unit and gain.",
             UserWarning,
             stacklevel=4,
         )
-    return {int(present[i]): "saturated" for i in np.flatnonzero(deviations > MAX_PLAUSIBLE_DEVIATION_MV)}
+    return {int(live[i]): "saturated" for i in np.flatnonzero(deviations > MAX_PLAUSIBLE_DEVIATION_MV)}
 
 
 def fill_gaps(signal_mv: np.ndarray, missing: np.ndarray) -> np.ndarray:

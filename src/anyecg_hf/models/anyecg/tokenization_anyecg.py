@@ -256,6 +256,10 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
                 dict(zip(keys, row, strict=True)) for row in zip(*processed_features.values(), strict=True)
             ]
         columns = {key: [to_numpy(item[key]) for item in processed_features] for key in processed_features[0]}
+        if padding not in (True, False, "longest", "max_length", "do_not_pad"):
+            raise ValueError(
+                f"`padding` must be True, False, 'longest', 'max_length' or 'do_not_pad', got {padding!r}."
+            )
         if padding is False or padding == "do_not_pad":
             stackable = {len({value.shape for value in values}) == 1 for values in columns.values()}
             if return_tensors is not None and stackable != {True}:
@@ -395,7 +399,10 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         loaded = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
         tokenizer = loaded[0] if isinstance(loaded, tuple) else loaded
         arguments = {name: kwargs[name] for name in _HUB_ARGUMENTS if kwargs.get(name) is not None}
-        tokenizer._quantizer_source = (str(pretrained_model_name_or_path), arguments)
+        path = str(pretrained_model_name_or_path)
+        folder = os.path.join(path, arguments.get("subfolder", ""), QUANTIZER_SUBFOLDER)
+        if os.path.isdir(folder) or not os.path.isdir(path):  # a local folder without a quantizer is known to have none
+            tokenizer._quantizer_source = (path, arguments)
         return loaded
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any):
@@ -403,6 +410,12 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         if self._quantizer is not None or self._quantizer_source is not None:
             self.quantizer.save_pretrained(os.path.join(save_directory, QUANTIZER_SUBFOLDER))
         return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+
+    def _get_files_timestamps(self, working_dir: str | os.PathLike) -> dict[str, float]:
+        """Uploading skips what it finds here; the quantizer is saved by then, but is new."""
+        timestamps = super()._get_files_timestamps(working_dir)
+        timestamps.pop(QUANTIZER_SUBFOLDER, None)
+        return timestamps
 
     def to_dict(self) -> dict[str, Any]:
         """The settings, without the quantizer."""
