@@ -32,7 +32,6 @@ PATCH = {
     "patch_strides": [5, 3],
     "patch_channels": [32, 64],
     "time_encoding": "rotary",
-    "trained_time_positions": WINDOW_PATCHES,
 }
 CODEBOOK_SIZE = 512
 
@@ -80,24 +79,34 @@ class Corpora:
 
     train: CleanedRecords
     selection: CleanedRecords
-    fingerprint: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the signals of all training records."""
+        return hashlib.sha256("".join(sorted(self.train.fingerprints)).encode()).hexdigest()
+
+    def listing(self) -> dict[str, list[str] | dict[str, str]]:
+        """Names of the records of every stage, and the ones that could not be used with the reason."""
+        return {
+            "stages_1_and_2": sorted(record.name for record in self.train.records),
+            "stage_3": sorted(record.name for record in self.labelled),
+            "selection": sorted(record.name for record in self.selection.records),
+            "refused": self.train.refused,
+        }
 
     @property
     def labelled(self) -> list[CleanedRecord]:
         return [record for record in self.train.records if record.labels is not None]
 
 
-def load_corpora(data_root: Path, tokenizer: AnyECGTokenizer, output: Path) -> Corpora:
-    """Cleans what may be trained on, refuses copies of held-out records, and writes the list of what is used."""
+def load_corpora(data_root: Path, tokenizer: AnyECGTokenizer) -> Corpora:
+    """Cleans what may be trained on and refuses copies of held-out records."""
     splits = split_records(list_records(data_root))
     train = clean_records(splits.train, tokenizer, "clean training records")
     selection = clean_records(splits.selection, tokenizer, "clean selection records")
     report = clean_records(splits.report, tokenizer, "fingerprint held-out records")
     refuse_leaks(train.fingerprints, {**selection.fingerprints, **report.fingerprints})
-    listing = {"records": sorted(record.name for record in train.records), "refused": train.refused}
-    (output / "training_records.json").write_text(json.dumps(listing, indent=1) + "\n")
-    digest = hashlib.sha256("".join(sorted(train.fingerprints)).encode()).hexdigest()
-    return Corpora(train, selection, digest)
+    return Corpora(train, selection)
 
 
 def stage_1(corpora: Corpora, tokenizer: AnyECGTokenizer, arguments: argparse.Namespace) -> AnyECGRhythmQuantizer:
@@ -179,7 +188,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
 
     tokenizer = AnyECGTokenizer(patch_size=QUANTIZER.patch_size)
-    corpora = load_corpora(arguments.data_root, tokenizer, arguments.output)
+    corpora = load_corpora(arguments.data_root, tokenizer)
     tokenizer.quantizer = stage_1(corpora, tokenizer, arguments)
     add_codes(corpora.train.records, tokenizer.quantizer, WINDOW_PATCHES)
     pretrained = stage_2(corpora, tokenizer, arguments)
@@ -194,6 +203,7 @@ def main() -> None:
         "training_fingerprint_sha256": corpora.fingerprint,
     }
     export_checkpoint(model, tokenizer, arguments.checkpoint, provenance)
+    (arguments.checkpoint / "training_records.json").write_text(json.dumps(corpora.listing(), indent=1) + "\n")
 
 
 if __name__ == "__main__":

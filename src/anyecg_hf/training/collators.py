@@ -19,14 +19,23 @@ class WindowCollator:
     Args:
         tokenizer ([`AnyECGTokenizer`]): Pads.
         keys (`tuple[str, ...]`): Keys beside the patches, their mask and the lead ids.
+        time_positions (`int`, *optional*): Rows of a learned time table. Windows then start at a random row, so that
+            every row is trained; without it no `time_offset` is passed.
     """
 
     tokenizer: AnyECGTokenizer
     keys: tuple[str, ...] = ()
+    time_positions: int | None = None
 
     def __call__(self, windows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
         keys = ("input_values", "attention_mask", "lead_ids", *self.keys)
-        return dict(self.tokenizer.pad([{key: window[key] for key in keys} for window in windows], return_tensors="pt"))
+        batch = dict(
+            self.tokenizer.pad([{key: window[key] for key in keys} for window in windows], return_tensors="pt")
+        )
+        if self.time_positions is not None:
+            latest = self.time_positions - batch["attention_mask"].shape[2]
+            batch["time_offset"] = torch.randint(max(latest, 0) + 1, (len(windows),))
+        return batch
 
 
 @dataclass

@@ -17,6 +17,7 @@ from transformers.utils.generic import can_return_tuple
 from anyecg_hf.evaluation.metrics import macro_auroc
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGForSequenceClassification, AnyECGTokenizer, masked_code_loss
 from anyecg_hf.training.collators import MaskedCodeCollator, WindowCollator
+from anyecg_hf.training.stages import record_time_positions
 from anyecg_hf.training.trainer import LossTermTrainer, train_or_resume, training_arguments
 from anyecg_hf.training.windows import CleanedRecord, RecordWindows
 
@@ -56,16 +57,21 @@ class AnyECGClassifierWithCodes(AnyECGForSequenceClassification):
         labels: torch.FloatTensor | None = None,
         codes: torch.LongTensor | None = None,
         bool_masked_pos: torch.BoolTensor | None = None,
+        time_offset: torch.LongTensor | int = 0,
         **kwargs: Any,
     ) -> ClassifierWithCodesOutput:
         r"""
         As [`AnyECGForSequenceClassification`], on the whole input; `codes` `(B, L, N)` and `bool_masked_pos` add the
         masked-code loss of a second pass.
         """
-        classified = super().forward(input_values, attention_mask, lead_ids, labels=labels, **kwargs)
+        classified = super().forward(
+            input_values, attention_mask, lead_ids, labels=labels, time_offset=time_offset, **kwargs
+        )
         loss, code_loss = classified.loss, None
         if codes is not None:
-            hidden = self.anyecg(input_values, attention_mask, lead_ids, bool_masked_pos).last_hidden_state
+            hidden = self.anyecg(
+                input_values, attention_mask, lead_ids, bool_masked_pos, time_offset=time_offset
+            ).last_hidden_state
             shape = (*input_values.shape[:3], self.config.num_quantizers, self.config.codebook_size)
             code_loss = masked_code_loss(self.code_head(hidden).view(shape), codes, bool_masked_pos)
             loss = loss + self.code_weight * code_loss
@@ -153,7 +159,9 @@ def finetune_classifier(
         args=training_arguments(output_dir, **{**settings, **arguments}),
         train_dataset=RecordWindows(train, window_patches, training=True, lead_dropout=lead_dropout),
         eval_dataset=RecordWindows(selection, window_patches, training=False, most_windows=1),
-        data_collator=ClassifierWithCodesCollator(tokenizer, strategies=strategies),
+        data_collator=ClassifierWithCodesCollator(
+            tokenizer, strategies=strategies, time_positions=record_time_positions(model.config, window_patches)
+        ),
         evaluation_collator=WindowCollator(tokenizer, keys=("labels",)),
         compute_metrics=_selection_metrics,
         callbacks=[EarlyStoppingCallback(early_stopping_patience=patience)],

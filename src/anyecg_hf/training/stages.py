@@ -16,6 +16,7 @@ from anyecg_hf.models.anyecg import (
     AnyECGRhythmQuantizer,
     AnyECGTokenizer,
 )
+from anyecg_hf.models.anyecg.configuration_anyecg import AnyECGArchitectureConfig
 from anyecg_hf.training.collators import MaskedCodeCollator, WindowCollator
 from anyecg_hf.training.trainer import CodebookCallback, LossTermTrainer, train_or_resume, training_arguments
 from anyecg_hf.training.windows import CleanedRecord, RecordWindows
@@ -49,16 +50,36 @@ def train_quantizer(
         [`CodebookCollapseError`]: if the share of codes in use falls below `config.min_codebook_usage`.
     """
     torch.manual_seed(arguments.get("seed", 0))
+    offsets = record_time_positions(config, window_patches)
     model = AnyECGRhythmQuantizer(config)
     trainer = LossTermTrainer(
         model=model,
         args=training_arguments(output_dir, **arguments),
         train_dataset=RecordWindows(records, window_patches, training=True, lead_dropout=lead_dropout),
-        data_collator=WindowCollator(tokenizer, keys=("demographics",)),
+        data_collator=WindowCollator(tokenizer, keys=("demographics",), time_positions=offsets),
         callbacks=[CodebookCallback()],
     )
     train_or_resume(trainer)
     return model.eval()
+
+
+def record_time_positions(config: AnyECGArchitectureConfig, window_patches: int) -> int | None:
+    """
+    Writes into the config which time positions training covers.
+
+    Args:
+        config ([`AnyECGConfig`] or [`AnyECGQuantizerConfig`]): Changed in place: `trained_time_positions`.
+        window_patches (`int`): Patches of a training window.
+
+    Returns:
+        `int` or `None`: rows of a learned time table to draw window offsets from; `None` with rotary encoding, where
+        only the length of a window matters.
+    """
+    if config.time_encoding == "rotary":
+        config.trained_time_positions = window_patches
+        return None
+    config.trained_time_positions = config.max_time_positions
+    return config.max_time_positions
 
 
 @torch.no_grad()
@@ -127,12 +148,13 @@ def pretrain(
         [`AnyECGForMaskedCodeModeling`], in evaluation mode.
     """
     torch.manual_seed(arguments.get("seed", 0))
+    offsets = record_time_positions(config, window_patches)
     model = AnyECGForMaskedCodeModeling(config)
     trainer = LossTermTrainer(
         model=model,
         args=training_arguments(output_dir, **arguments),
         train_dataset=RecordWindows(records, window_patches, training=True, lead_dropout=lead_dropout),
-        data_collator=MaskedCodeCollator(tokenizer, strategies=strategies),
+        data_collator=MaskedCodeCollator(tokenizer, strategies=strategies, time_positions=offsets),
     )
     train_or_resume(trainer)
     return model.eval()

@@ -98,9 +98,9 @@ class AnyECGModel(AnyECGPreTrainedModel):
         rotary = rotary_tables(self.config, positions, attention_mask.shape[1], hidden.dtype)
         for layer in self.layers:
             hidden = layer(hidden, mask, rotary, **kwargs)
-        real = attention_mask.flatten(1)[..., None].to(hidden.dtype)
-        hidden = self.norm(hidden) * real
-        pooled = hidden.sum(dim=1) / real.sum(dim=1).clamp(min=1.0)
+        real = attention_mask.flatten(1)[..., None].bool()
+        hidden = self.norm(hidden).masked_fill(~real, 0.0)
+        pooled = hidden.sum(dim=1) / real.sum(dim=1).clamp(min=1)
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
 
 
