@@ -125,3 +125,11 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small, complete checkpoint with random weights."""
+    from tests.checkpoints import build_checkpoint
+
+    return build_checkpoint(tmp_path_factory.mktemp("checkpoint") / "anyecg-random")

@@ -27,8 +27,14 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2}
 Batch = dict[str, torch.Tensor]
 
 # Deprecations inside torch and transformers, in how they call each other; no change of ours can avoid them.
-ignore_flex_mask_deprecation = pytest.mark.filterwarnings("ignore:_compile flag on create_block_mask")
 ignore_dynamo_deprecation = pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated")
+
+
+def ignore_flex_warnings(test: Callable) -> Callable:
+    """Of flex attention: the same, and the advice to compile, which takes longer than these tests."""
+    for message in ("_compile flag on create_block_mask", "flex_attention called without torch.compile"):
+        test = pytest.mark.filterwarnings(f"ignore:{message}")(test)
+    return test
 
 
 @dataclass
@@ -193,7 +199,7 @@ class ModelBattery:
         with pytest.raises(ValueError, match='"attn_implementation=nonsense"|attn_implementation="nonsense"'):
             self.model_class.from_pretrained(tmp_path, attn_implementation="nonsense")
 
-    @ignore_flex_mask_deprecation
+    @ignore_flex_warnings
     @pytest.mark.parametrize("time_encoding", TIME_ENCODINGS)
     def test_all_attention_implementations_agree_on_a_padded_batch(self, time_encoding: str, uncompiled: None):
         model = self.model(time_encoding=time_encoding)

@@ -15,10 +15,6 @@ def seeded():
 
 @pytest.fixture
 def uncompiled():
-    """
-    Builds the block masks of flex attention without the seconds that compiling each of them takes.
-
-    A test that uses it also ignores torch's deprecation of the flag with which transformers asks for that.
-    """
+    """Builds the block masks of flex attention without the seconds that compiling each of them takes."""
     with torch.compiler.set_stance("force_eager"):
         yield

@@ -11,7 +11,7 @@ from anyecg_hf.models.anyecg.attention_anyecg import (
     create_cardio_sparse_mask,
 )
 from anyecg_hf.models.anyecg.layers_anyecg import AnyECGAttention
-from tests.models.battery import BACKENDS, ignore_flex_mask_deprecation
+from tests.models.battery import BACKENDS, ignore_flex_warnings
 from tests.models.tiny import tiny_config
 
 
@@ -39,7 +39,7 @@ def attention_by_definition(
     return attention.o_proj(output)
 
 
-@ignore_flex_mask_deprecation
+@ignore_flex_warnings
 @torch.no_grad()
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(

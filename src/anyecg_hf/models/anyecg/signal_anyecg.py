@@ -14,7 +14,6 @@ from functools import lru_cache
 import numpy as np
 import pywt
 from scipy.fft import dct, idct
-from scipy.signal import firwin, resample_poly
 
 from .configuration_anyecg import LEAD_NAMES
 
@@ -239,6 +238,9 @@ def resample(signal_mv: np.ndarray, sampling_rate: float, target_rate: float) ->
     up, down = ratio.numerator, ratio.denominator
     if up == down:
         return signal_mv
+    # Late, here and below: with it comes scipy.stats, which takes longer to import than all the rest of the package.
+    from scipy.signal import resample_poly
+
     window = _anti_aliasing_filter(up, down)
     # Mirrored ends, whole multiples of `down` so that they are whole numbers of output samples.
     blocks = math.ceil(len(window) / (2 * up) / down)
@@ -250,6 +252,8 @@ def resample(signal_mv: np.ndarray, sampling_rate: float, target_rate: float) ->
 
 @lru_cache(maxsize=64)
 def _anti_aliasing_filter(up: int, down: int) -> np.ndarray:
+    from scipy.signal import firwin
+
     half_length = 10 * max(up, down)
     return firwin(2 * half_length + 1, 1.0 / max(up, down), window=("kaiser", 5.0)).astype(np.float32)
 

@@ -1,0 +1,66 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A complete checkpoint of random weights: classifier, code head, tokenizer, quantizer."""
+
+from pathlib import Path
+
+import torch
+
+from anyecg_hf import AnyECGRhythmQuantizer, AnyECGTokenizer
+from anyecg_hf.training.export import export_checkpoint
+from anyecg_hf.training.finetuning import AnyECGClassifierWithCodes
+from anyecg_hf.training.licensed_records import SUPERCLASSES
+from tests.models.tiny import tiny_config, tiny_quantizer_config
+
+CODEBOOK_SIZE = 64
+WINDOW_PATCHES = 40
+DESCRIPTIONS = {
+    "NORM": "normal ECG",
+    "MI": "myocardial infarction",
+    "STTC": "ST/T change",
+    "CD": "conduction disturbance",
+    "HYP": "hypertrophy",
+}
+THRESHOLDS = {"NORM": 0.05, "MI": 0.95, "STTC": 0.3, "CD": 0.4, "HYP": 0.5}
+SHAPE = {
+    "time_encoding": "rotary",
+    "trained_time_positions": WINDOW_PATCHES,
+    "codebook_size": CODEBOOK_SIZE,
+    "num_hidden_layers": 1,
+}
+
+
+def random_tokenizer() -> AnyECGTokenizer:
+    """Patches of 0.25 s at 300 Hz, and a random quantizer."""
+    tokenizer = AnyECGTokenizer(patch_size=75)
+    tokenizer.quantizer = AnyECGRhythmQuantizer(tiny_quantizer_config(**SHAPE))
+    return tokenizer
+
+
+def random_classifier() -> AnyECGClassifierWithCodes:
+    """Five classes with descriptions and thresholds, and a code head."""
+    labels = {
+        "id2label": dict(enumerate(SUPERCLASSES)),
+        "label2id": {name: index for index, name in enumerate(SUPERCLASSES)},
+        "problem_type": "multi_label_classification",
+        "label_descriptions": DESCRIPTIONS,
+        "label_thresholds": THRESHOLDS,
+        "classifier_pooling": "mean_max",
+    }
+    return AnyECGClassifierWithCodes(tiny_config(**SHAPE, **labels)).eval()
+
+
+def build_checkpoint(folder: Path) -> Path:
+    """
+    Writes the checkpoint.
+
+    Args:
+        folder (`Path`): Where to write.
+
+    Returns:
+        `Path`: `folder`, which serves every `from_pretrained`.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        export_checkpoint(random_classifier(), random_tokenizer(), folder, provenance={"seed": 0})
+    return folder
