@@ -177,8 +177,8 @@ def main() -> None:
         " wavelet denoising, scale, patches. `ecg_clean` with its defaults does a high-pass and a powerline filter and"
         " does not resample.",
         markdown_table(("records per second", "median", "all turns", "per second of CPU time", "ratio"), rows),
-        f"Medians of {arguments.rounds} turns of {arguments.seconds:g} s, taken in rotation in one process; the ratio is"
-        " that of the medians to `ecg_clean`.",
+        f"Medians of {arguments.rounds} turns of {arguments.seconds:g} s, taken in rotation in one process; the ratio"
+        " is that of the medians to `ecg_clean`.",
         verdict("records per second on one core", tokenizer, TARGET_RECORDS_PER_S, "", at_least=True)
         + "\n"
         + verdict("ratio to `ecg_clean` on the same leads", tokenizer / reference, 1, "", at_least=True),

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from reporting import Conditions, benchmark_parser, markdown_table, verdict, write_report
 from transformers import AutoModel
+from transformers.utils.logging import disable_progress_bar
 
 from anyecg_hf import LEAD_NAMES, AnyECGConfig, AnyECGTokenizer
 
@@ -45,9 +46,8 @@ class Memory:
     @classmethod
     def read(cls) -> "Memory":
         # Not `ru_maxrss`: a new process inherits that of the one that started it.
-        lines = Path("/proc/self/status").read_text().splitlines()
-        kibibytes = {name: value.split()[0] for name, _, value in (line.partition(":") for line in lines) if value}
-        return cls(*(1024 * int(kibibytes[name]) for name in ("VmRSS", "VmHWM", "RssFile")))
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return cls(*(1024 * int(status[name].split()[0]) for name in ("VmRSS", "VmHWM", "RssFile")))
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--shard-size", default="1GB", help="size of a shard (default: %(default)s)")
     parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    disable_progress_bar()
     if arguments.load is None:
         measure(arguments)
     else:

@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedConfig, PreTrainedModel
-
 from tests.models.tiny import padded_batch
-
+from transformers import PreTrainedConfig, PreTrainedModel
 
 BACKENDS = ("eager", "sdpa", "flex_attention", "cardio_sparse")
 # Flex attention has no backward pass on the CPU.
@@ -179,6 +177,11 @@ class ModelBattery:
         found = self.ask(loaded, on_host)
         moved = Answers(*(None if value is None else value.cpu() for value in (found.tokens, found.records)))
         assert_same(moved, self.ask(model))
+
+    def test_every_tensor_is_a_parameter_or_a_buffer(self):
+        for name, module in self.model().named_modules():
+            strays = [key for key, value in vars(module).items() if isinstance(value, torch.Tensor)]
+            assert not strays, f"{name}: neither saved nor moved with the model"
 
     # The same answer every time, in any company, by any implementation
 
@@ -400,9 +403,15 @@ class BackboneBattery(ModelBattery):
                 seen = weights[record, :, real[record]] > 0
                 torch.testing.assert_close(seen, (allowed & real[record])[real[record]].expand_as(seen))
 
-    def test_attention_weights_under_cardio_sparse_are_an_error_that_names_eager(self):
-        with pytest.raises(ValueError, match="does not return attention weights.*attn_implementation=\"eager\""):
-            self.model()(**self.inputs(), output_attentions=True)
+    @ignore_flex_warnings
+    @pytest.mark.parametrize("backend", [backend for backend in BACKENDS if backend != "eager"])
+    def test_attention_weights_of_other_implementations_are_an_error_that_names_eager(
+        self, backend: str, uncompiled: None
+    ):
+        model = self.model()
+        model.set_attn_implementation(backend)
+        with pytest.raises(ValueError, match=f'"{backend}"` does not return attention weights.*"eager"` to get them'):
+            model(**self.inputs(), output_attentions=True)
 
     def test_a_backbone_checkpoint_starts_every_head(self, tmp_path: Path):
         from anyecg_hf import AnyECGModel

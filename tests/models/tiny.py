@@ -8,7 +8,6 @@ import torch
 
 from anyecg_hf import AnyECGConfig, AnyECGQuantizerConfig
 
-
 TINY_ARCHITECTURE: dict[str, Any] = {
     "patch_size": 75,
     "hidden_size": 32,

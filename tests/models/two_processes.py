@@ -1,6 +1,6 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What the distributed tests run in two processes (gloo, on the CPU); importable, because spawned processes import it."""
+"""What the distributed tests run in two processes (gloo, on the CPU); spawned processes import it from here."""
 
 import os
 import socket
@@ -10,13 +10,12 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from tests.models.tiny import hidden_positions, padded_batch, tiny_config, tiny_quantizer_config
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from anyecg_hf import AnyECGForMaskedCodeModeling, AnyECGForSequenceClassification, AnyECGModel, AnyECGRhythmQuantizer
 from anyecg_hf.models.anyecg.quantization_anyecg import VectorQuantizer
-from tests.models.tiny import hidden_positions, padded_batch, tiny_config, tiny_quantizer_config
-
 
 PROCESSES = 2
 STEPS = 3
@@ -31,7 +30,13 @@ def run(folder: Path) -> None:
 
 
 def _process(rank: int, port: int, folder: Path) -> None:
-    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": PROCESSES, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    places = {
+        "RANK": rank,
+        "LOCAL_RANK": rank,
+        "WORLD_SIZE": PROCESSES,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
     os.environ.update({name: str(value) for name, value in places.items()})
     torch.set_num_threads(1)
     dist.init_process_group("gloo")

@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     """Embeds every record and writes the table."""
     check_output(options.output, (".parquet", ".npy"))
     analyzer = RecordAnalyzer(options.model, device=options.device, window_s=options.window)
+    analyzer.load("tokenizer", "backbone")
     paths = find_records(options.records)
     outcome = for_each_record(
         paths, options, lambda path, record: (str(path), analyzer.embed(analyzer.clean(record))), "embed"

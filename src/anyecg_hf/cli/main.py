@@ -7,6 +7,8 @@ import logging
 import sys
 import warnings
 
+from safetensors import SafetensorError
+
 from anyecg_hf.cli import embed, env, run, tokenize
 from anyecg_hf.version import __version__
 
@@ -40,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         return parsed.run(parsed)
     except (ValueError, OSError, ImportError) as error:
         print(f"anyecg {parsed.command}: {error}", file=sys.stderr)
+        return 1
+    except SafetensorError as error:
+        print(f"anyecg {parsed.command}: the weights of {parsed.model} cannot be read: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

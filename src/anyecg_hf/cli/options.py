@@ -20,13 +20,24 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default=TINY, metavar="PATH_OR_NAME", help="checkpoint (default: the embedded anyecg-tiny)"
     )
-    parser.add_argument("--device", default="cpu", help="torch device, for example cuda (default: cpu)")
+    parser.add_argument("--device", type=_device, default="cpu", help="torch device, for example cuda (default: cpu)")
     parser.add_argument(
         "--window",
         type=float,
         metavar="SECONDS",
         help="window for long records (default: what the checkpoint trained on)",
     )
+
+
+def _device(name: str) -> str:
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # torch says it either way
+        reason = str(error).splitlines()[0]
+        raise argparse.ArgumentTypeError(f"torch cannot use {name!r} here: {reason}") from None
+    return name
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:

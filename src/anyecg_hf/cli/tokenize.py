@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     """Tokenizes every record and writes the table."""
     check_output(options.output, (".parquet",))
     analyzer = RecordAnalyzer(options.model, device=options.device, window_s=options.window)
+    analyzer.load("tokenizer", "quantizer")
 
     def tokenize(path: Path, record: ECGRecord) -> dict:
         cleaned = analyzer.clean(record)

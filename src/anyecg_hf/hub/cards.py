@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import yaml
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCardData
 
 from anyecg_hf.training.licensed_records import LICENSED_CORPORA
 
@@ -24,22 +25,47 @@ def render_checkpoint_card(facts_file: str | os.PathLike, results: dict[str, Any
 
     Returns:
         `str`: the card with its metadata block.
+
+    Raises:
+        `ValueError`: if anything that the card states is missing or no number, or a corpus has no known licence.
     """
     facts_file = Path(facts_file)
     facts = yaml.safe_load(facts_file.read_text())
-    data = ModelCardData(**facts["metadata"], eval_results=_evaluation_results(facts, results))
-    corpora = [
-        {"corpus": corpus, "records": results["training_records_by_corpus"][corpus.folder]}
-        for corpus in LICENSED_CORPORA
-        if corpus.folder in results["training_records_by_corpus"]
-    ]
-    card = ModelCard.from_template(
-        data, template_path=str(facts_file.parent / TEMPLATE), facts=facts, results=results, corpora=corpora
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(facts_file.parent),
+        undefined=jinja2.StrictUndefined,
+        finalize=_refuse_nothing,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown
     )
-    return str(card)
+    try:
+        data = ModelCardData(**facts["metadata"], eval_results=_evaluation_results(results))
+        return environment.get_template(TEMPLATE).render(
+            card_data=data.to_yaml(), facts=facts, results=results, corpora=_corpora(results)
+        )
+    except (jinja2.UndefinedError, KeyError, TypeError) as error:
+        raise ValueError(f"the card states what {facts_file.name} or the results lack: {error}") from error
 
 
-def _evaluation_results(facts: dict[str, Any], results: dict[str, Any]) -> list[EvalResult]:
+def _refuse_nothing(value: Any) -> Any:
+    """What the template is about to print, unless it is no value."""
+    if value is None or str(value).lstrip("+-") in ("nan", "inf"):
+        raise TypeError(f"expected a value, found {value}")
+    return value
+
+
+def _corpora(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the data table: licensed corpora with the number of their training records."""
+    counts = results["training_records_by_corpus"]
+    unlicensed = sorted(set(counts) - {corpus.folder for corpus in LICENSED_CORPORA})
+    if unlicensed:
+        raise ValueError(f"corpora without a known licence among the training records: {unlicensed}.")
+    return [
+        {"corpus": corpus, "records": counts[corpus.folder]} for corpus in LICENSED_CORPORA if corpus.folder in counts
+    ]
+
+
+def _evaluation_results(results: dict[str, Any]) -> list[EvalResult]:
     auroc = results["superclasses"]["rows"]["fine-tuned"]["macro_auroc"]
     return [
         EvalResult(

@@ -5,9 +5,11 @@
 A record longer than the checkpoint was trained on is walked in windows of that length.
 """
 
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +19,13 @@ from transformers import BatchFeature
 from anyecg_hf.models.anyecg import (
     AnyECGForSequenceClassification,
     AnyECGModel,
+    AnyECGRhythmQuantizer,
     AnyECGTokenizer,
     CleanedECG,
 )
 from anyecg_hf.records import ECGRecord
+
+_CHECKPOINT_FILES = ("config.json", "preprocessor_config.json")
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,10 @@ class RecordAnalyzer:
         device (`str`, *optional*, defaults to `"cpu"`): Where the models run.
         window_s (`float`, *optional*): Window in seconds for long records; the training window by default.
 
+    Raises:
+        `FileNotFoundError`: if `checkpoint` is a path to nothing.
+        `ValueError`: if it is a folder without a checkpoint, or `window_s` is not positive.
+
     Example:
 
     ```python
@@ -93,6 +102,9 @@ class RecordAnalyzer:
     """
 
     def __init__(self, checkpoint: str | os.PathLike, device: str = "cpu", window_s: float | None = None):
+        _check_folder(checkpoint)
+        if window_s is not None and not (math.isfinite(window_s) and window_s > 0):
+            raise ValueError(f"the window must be a positive number of seconds, got {window_s:g}.")
         self.checkpoint = checkpoint
         self.device = device
         self.window_s = window_s
@@ -101,6 +113,11 @@ class RecordAnalyzer:
     def tokenizer(self) -> AnyECGTokenizer:
         """The checkpoint's tokenizer."""
         return AnyECGTokenizer.from_pretrained(self.checkpoint).to(self.device)
+
+    @property
+    def quantizer(self) -> AnyECGRhythmQuantizer:
+        """The checkpoint's rhythm quantizer."""
+        return self.tokenizer.quantizer
 
     @cached_property
     def classifier(self) -> AnyECGForSequenceClassification:
@@ -113,6 +130,11 @@ class RecordAnalyzer:
         if "classifier" in self.__dict__:
             return self.classifier.anyecg
         return AnyECGModel.from_pretrained(self.checkpoint).to(self.device).eval()
+
+    def load(self, *parts: str) -> None:
+        """Loads `parts` (names of properties) now, so that what is wrong with a checkpoint is no fault of a record."""
+        for part in parts:
+            getattr(self, part)
 
     def clean(self, record: ECGRecord) -> CleanedECG:
         """
@@ -132,13 +154,13 @@ class RecordAnalyzer:
     @torch.no_grad()
     def encode(self, cleaned: CleanedECG) -> np.ndarray:
         """Rhythm codes `(L, N)` or `(L, N, Q)` of a cleaned record, int64, -1 where masked."""
-        windows = self._windows(cleaned, self.tokenizer.quantizer.config.trained_time_positions)
+        windows = self._windows(cleaned, self.quantizer.config.trained_time_positions)
         return torch.cat([self.tokenizer.encode(window)[0] for window in windows], dim=1).cpu().numpy()
 
     @torch.no_grad()
     def decode(self, codes: np.ndarray, cleaned: CleanedECG) -> np.ndarray:
         """Waveform `(L, N * S)` in mV that codes stand for, float32."""
-        trained = self.tokenizer.quantizer.config.trained_time_positions
+        trained = self.quantizer.config.trained_time_positions
         length = self._window_patches(trained, codes.shape[1])
         lead_ids = self.tokenizer.feature(cleaned)["lead_ids"][None]
         decoded = [
@@ -226,3 +248,14 @@ class RecordAnalyzer:
 
     def _model_inputs(self, window: BatchFeature) -> dict[str, Any]:
         return {name: window[name].to(self.device) for name in ("input_values", "attention_mask", "lead_ids")}
+
+
+def _check_folder(checkpoint: str | os.PathLike) -> None:
+    """Refuses a local path that holds no checkpoint; names on the Hub are left to `transformers`."""
+    folder = Path(checkpoint)
+    if folder.is_dir():
+        missing = [name for name in _CHECKPOINT_FILES if not (folder / name).is_file()]
+        if missing:
+            raise ValueError(f"{folder} is no AnyECG checkpoint: it lacks {' and '.join(missing)}.")
+    elif folder.exists() or folder.is_absolute() or len(folder.parts) > 2 or str(checkpoint).startswith("."):
+        raise FileNotFoundError(f"there is no checkpoint folder {folder}.")

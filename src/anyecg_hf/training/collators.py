@@ -9,6 +9,7 @@ import torch
 
 from anyecg_hf.models.anyecg import AnyECGTokenizer
 from anyecg_hf.training.masking import draw_mask
+from anyecg_hf.training.windows import seeded_generator
 
 
 @dataclass
@@ -34,7 +35,8 @@ class WindowCollator:
         )
         if self.time_positions is not None:
             latest = self.time_positions - batch["attention_mask"].shape[2]
-            batch["time_offset"] = torch.randint(max(latest, 0) + 1, (len(windows),))
+            generator = batch_generator(windows, purpose=0)
+            batch["time_offset"] = torch.randint(max(latest, 0) + 1, (len(windows),), generator=generator)
         return batch
 
 
@@ -53,9 +55,17 @@ class MaskedCodeCollator(WindowCollator):
         batch = super().__call__(windows)
         batch["labels"] = pad_codes([window["codes"] for window in windows], batch["attention_mask"])
         weights = torch.tensor([weight for _, _, weight in self.strategies])
-        strategy, ratio, _ = self.strategies[int(torch.multinomial(weights, 1))]
-        batch["bool_masked_pos"] = draw_mask(batch["attention_mask"].bool(), strategy, ratio)
+        generator = batch_generator(windows, purpose=1)
+        strategy, ratio, _ = self.strategies[int(torch.multinomial(weights, 1, generator=generator))]
+        batch["bool_masked_pos"] = draw_mask(batch["attention_mask"].bool(), strategy, ratio, generator)
         return batch
+
+
+def batch_generator(windows: list[dict[str, np.ndarray]], purpose: int) -> torch.Generator | None:
+    """For a batch's draws of one purpose, from the draws of its windows; `None`, torch's global one, without them."""
+    if "draw" not in windows[0]:
+        return None
+    return seeded_generator(purpose, *np.concatenate([window["draw"] for window in windows]).tolist())
 
 
 def pad_codes(codes: list[np.ndarray], attention_mask: torch.Tensor) -> torch.Tensor:

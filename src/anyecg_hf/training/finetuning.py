@@ -92,18 +92,19 @@ class ClassifierWithCodesCollator(MaskedCodeCollator):
 
 
 class ClassifierTrainer(LossTermTrainer):
-    """Trainer that evaluates on whole, unmasked windows."""
+    """Trainer that evaluates on all windows, whole and unmasked."""
 
     def __init__(self, *args: Any, evaluation_collator: WindowCollator, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.evaluation_collator = evaluation_collator
 
     def get_eval_dataloader(self, eval_dataset=None):
-        training_collator, self.data_collator = self.data_collator, self.evaluation_collator
+        training_collator, drop_last = self.data_collator, self.args.dataloader_drop_last
+        self.data_collator, self.args.dataloader_drop_last = self.evaluation_collator, False
         try:
             return super().get_eval_dataloader(eval_dataset)
         finally:
-            self.data_collator = training_collator
+            self.data_collator, self.args.dataloader_drop_last = training_collator, drop_last
 
 
 def finetune_classifier(
@@ -138,7 +139,8 @@ def finetune_classifier(
     Returns:
         [`AnyECGClassifierWithCodes`], the best one, in evaluation mode.
     """
-    torch.manual_seed(arguments.get("seed", 0))
+    seed = arguments.get("seed", 0)
+    torch.manual_seed(seed)
     model = AnyECGClassifierWithCodes.from_pretrained(
         pretrained,
         num_labels=len(label_names),
@@ -153,11 +155,12 @@ def finetune_classifier(
         "load_best_model_at_end": True,
         "metric_for_best_model": "macro_auroc",
         "label_names": ["labels"],
+        "restore_callback_states_from_checkpoint": True,  # epochs without improvement
     }
     trainer = ClassifierTrainer(
         model=model,
         args=training_arguments(output_dir, **{**settings, **arguments}),
-        train_dataset=RecordWindows(train, window_patches, training=True, lead_dropout=lead_dropout),
+        train_dataset=RecordWindows(train, window_patches, training=True, lead_dropout=lead_dropout, seed=seed),
         eval_dataset=RecordWindows(selection, window_patches, training=False, most_windows=1),
         data_collator=ClassifierWithCodesCollator(
             tokenizer, strategies=strategies, time_positions=record_time_positions(model.config, window_patches)
@@ -181,4 +184,5 @@ def class_probabilities(
 ) -> np.ndarray:
     """Multi-label probabilities `(windows, classes)`, float32."""
     loader = DataLoader(windows, batch_size=16, collate_fn=WindowCollator(tokenizer))
-    return torch.cat([model(**batch).logits.float().sigmoid() for batch in loader]).numpy()
+    batches = ({name: values.to(model.device) for name, values in batch.items()} for batch in loader)
+    return torch.cat([model(**batch).logits.float().sigmoid().cpu() for batch in batches]).numpy()

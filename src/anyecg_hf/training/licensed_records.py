@@ -184,7 +184,7 @@ def signal_fingerprint(record: ECGRecord) -> str:
     Hash of a signal that survives another gain, baseline, lead order or format.
 
     Copies of a record share the analog-to-digital steps between their samples, so the hash is over these steps, lead by
-    lead in the order of their names.
+    lead in the order of their names. A step to or from a missing sample counts as none.
 
     Args:
         record ([`ECGRecord`]): The record.
@@ -194,13 +194,31 @@ def signal_fingerprint(record: ECGRecord) -> str:
     """
     digest = hashlib.sha256()
     for lead in np.argsort(record.lead_names, kind="stable"):
-        differences = np.diff(np.nan_to_num(record.signal_mv[lead].astype(np.float64)))
+        differences = np.nan_to_num(np.diff(record.signal_mv[lead].astype(np.float64)))
         sizes = np.abs(differences)
         real = sizes[sizes > 1e-5]
         if real.size:
             digest.update(record.lead_names[lead].encode())
-            digest.update(np.rint(differences / real.min()).astype(np.int32).tobytes())
+            digest.update(np.rint(differences / _analog_to_digital_step(real)).astype(np.int32).tobytes())
     return digest.hexdigest()
+
+
+def _analog_to_digital_step(sizes: np.ndarray) -> float:
+    """The step that differences `sizes` (in mV, with the rounding of float32) are multiples of."""
+    smallest = sizes[sizes < 1.1 * sizes.min()].mean()
+    step, few = smallest, sizes[sizes < 4.5 * smallest]
+    # Where samples were rescaled once (4.88 -> 5, 9.76 -> 10), the smallest difference is not the step.
+    for parts in range(1, 9):
+        multiples = few * parts / smallest
+        if np.abs(multiples - np.rint(multiples)).max() < 0.2:
+            step = smallest / parts
+            break
+    # Large differences are many steps and tell it more exactly; rounding them needs that.
+    for most in (16, 64, 256, 1024):
+        near = sizes[sizes < (most + 0.5) * step]
+        multiples = np.rint(near / step)
+        step = (near * multiples).sum() / (multiples * multiples).sum()
+    return float(step)
 
 
 def refuse_leaks(train_fingerprints: dict[str, str], held_out_fingerprints: dict[str, str]) -> None:

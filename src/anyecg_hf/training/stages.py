@@ -49,13 +49,14 @@ def train_quantizer(
     Raises:
         [`CodebookCollapseError`]: if the share of codes in use falls below `config.min_codebook_usage`.
     """
-    torch.manual_seed(arguments.get("seed", 0))
+    seed = arguments.get("seed", 0)
+    torch.manual_seed(seed)
     offsets = record_time_positions(config, window_patches)
     model = AnyECGRhythmQuantizer(config)
     trainer = LossTermTrainer(
         model=model,
         args=training_arguments(output_dir, **arguments),
-        train_dataset=RecordWindows(records, window_patches, training=True, lead_dropout=lead_dropout),
+        train_dataset=RecordWindows(records, window_patches, training=True, lead_dropout=lead_dropout, seed=seed),
         data_collator=WindowCollator(tokenizer, keys=("demographics",), time_positions=offsets),
         callbacks=[CodebookCallback()],
     )
@@ -147,13 +148,14 @@ def pretrain(
     Returns:
         [`AnyECGForMaskedCodeModeling`], in evaluation mode.
     """
-    torch.manual_seed(arguments.get("seed", 0))
+    seed = arguments.get("seed", 0)
+    torch.manual_seed(seed)
     offsets = record_time_positions(config, window_patches)
     model = AnyECGForMaskedCodeModeling(config)
     trainer = LossTermTrainer(
         model=model,
         args=training_arguments(output_dir, **arguments),
-        train_dataset=RecordWindows(records, window_patches, training=True, lead_dropout=lead_dropout),
+        train_dataset=RecordWindows(records, window_patches, training=True, lead_dropout=lead_dropout, seed=seed),
         data_collator=MaskedCodeCollator(tokenizer, strategies=strategies, time_positions=offsets),
     )
     train_or_resume(trainer)

@@ -12,6 +12,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_utils import get_last_checkpoint
 
 from anyecg_hf.models.anyecg import AnyECGRhythmQuantizer
+from anyecg_hf.training.windows import EpochSampler
 
 
 class CodebookCollapseError(RuntimeError):
@@ -19,11 +20,20 @@ class CodebookCollapseError(RuntimeError):
 
 
 class LossTermTrainer(Trainer):
-    """Trainer that logs the mean of every scalar that the model returns beside the loss."""
+    """
+    Trainer that logs the mean of every scalar that the model returns beside the loss, and resumes exactly.
+
+    `Trainer` draws batches ahead of the step that uses them, so random states saved with a checkpoint come too late for
+    the data: [`RecordWindows`] draws by index instead, and [`EpochSampler`] gives an index the epoch.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._terms: dict[str, list[float]] = defaultdict(list)
+
+    def _get_train_sampler(self, train_dataset=None):
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        return EpochSampler(len(dataset), self.args.seed)
 
     def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)

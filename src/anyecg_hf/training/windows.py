@@ -4,12 +4,12 @@
 
 import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 from tqdm.auto import tqdm
 
 from anyecg_hf.models.anyecg import AnyECGTokenizer
@@ -118,8 +118,9 @@ class RecordWindows(Dataset):
     Windows of cleaned records as model inputs without the batch axis.
 
     A record gives one window for each `window_patches` it holds, at most `most_windows`, so that long records neither
-    rule nor vanish. In training a window starts anywhere and may keep only some leads; the draws come from torch's
-    global generator, which `Trainer` saves with every checkpoint.
+    rule nor vanish. In training a window starts anywhere and may keep only some leads. The draws follow from the seed
+    and the index alone, so that a resumed run sees what an uninterrupted one sees; an index beyond the length means the
+    same window in a later epoch, drawn anew ([`EpochSampler`]).
 
     Args:
         records (`list[CleanedRecord]`): Records.
@@ -128,6 +129,7 @@ class RecordWindows(Dataset):
         lead_dropout (`float`, *optional*, defaults to 0.0): Probability that a training window keeps a random subset of
             its leads.
         most_windows (`int`, *optional*, defaults to 20): Windows of one record in an epoch.
+        seed (`int`, *optional*, defaults to 0): Of the draws.
     """
 
     def __init__(
@@ -137,11 +139,13 @@ class RecordWindows(Dataset):
         training: bool,
         lead_dropout: float = 0.0,
         most_windows: int = 20,
+        seed: int = 0,
     ):
         self.records = records
         self.window_patches = window_patches
         self.training = training
         self.lead_dropout = lead_dropout
+        self.seed = seed
         self.items = [
             (index, window * window_patches)
             for index, record in enumerate(records)
@@ -152,15 +156,16 @@ class RecordWindows(Dataset):
         return len(self.items)
 
     def __getitem__(self, item: int) -> dict[str, np.ndarray]:
-        index, start = self.items[item]
+        index, start = self.items[item % len(self.items)]
         record = self.records[index]
         leads = np.arange(len(record.lead_ids))
         if self.training:
+            generator = seeded_generator(self.seed, item)
             latest = max(record.patch_mask.shape[1] - self.window_patches, 0)
-            start = int(torch.randint(latest + 1, ()))
-            if float(torch.rand(())) < self.lead_dropout:
-                kept = 1 + int(torch.randint(len(leads), ()))
-                leads = np.sort(torch.randperm(len(leads))[:kept].numpy())
+            start = int(torch.randint(latest + 1, (), generator=generator))
+            if float(torch.rand((), generator=generator)) < self.lead_dropout:
+                kept = 1 + int(torch.randint(len(leads), (), generator=generator))
+                leads = np.sort(torch.randperm(len(leads), generator=generator)[:kept].numpy())
         window = (leads, slice(start, start + self.window_patches))
         features = {
             "input_values": record.patches[window].astype(np.float32),
@@ -172,4 +177,38 @@ class RecordWindows(Dataset):
             features["codes"] = record.codes[window]
         if record.labels is not None:
             features["labels"] = record.labels
+        if self.training:
+            features["draw"] = np.array([self.seed, item])
         return features
+
+
+def seeded_generator(*numbers: int) -> torch.Generator:
+    """A generator whose draws follow from the numbers, each at least 0."""
+    seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(seed >> np.uint64(1)))
+
+
+class EpochSampler(Sampler[int]):
+    """
+    Every item once an epoch in random order, as `epoch * items + item`.
+
+    Args:
+        items (`int`): Length of the dataset.
+        seed (`int`): Of the order.
+    """
+
+    def __init__(self, items: int, seed: int):
+        self.items = items
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by `Trainer` before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.items
+
+    def __iter__(self) -> Iterator[int]:
+        order = torch.randperm(self.items, generator=seeded_generator(self.seed, self.epoch))
+        yield from (order + self.epoch * self.items).tolist()

@@ -3,6 +3,8 @@
 
 import pytest
 import torch
+from tests.models.battery import BACKENDS, ignore_flex_warnings
+from tests.models.tiny import tiny_config
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from anyecg_hf.models.anyecg.attention_anyecg import (
@@ -11,8 +13,6 @@ from anyecg_hf.models.anyecg.attention_anyecg import (
     create_cardio_sparse_mask,
 )
 from anyecg_hf.models.anyecg.layers_anyecg import AnyECGAttention
-from tests.models.battery import BACKENDS, ignore_flex_warnings
-from tests.models.tiny import tiny_config
 
 
 def attention_by_definition(

@@ -5,10 +5,9 @@ import math
 
 import numpy as np
 import pytest
-
-from anyecg_hf.models.anyecg.cleaning_anyecg import CleanedECG, CleaningSettings, clean_record
 from tests.models.ecg_signals import heartbeats
 
+from anyecg_hf.models.anyecg.cleaning_anyecg import CleanedECG, CleaningSettings, clean_record
 
 NAMES = ("I", "II", "III", "V1", "V2", "V6")
 PLAIN = CleaningSettings(denoise=False)

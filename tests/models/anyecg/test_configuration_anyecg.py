@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError, StrictDataclassFieldValidationError
+from tests.models.tiny import tiny_config, tiny_quantizer_config
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from anyecg_hf import (
@@ -17,8 +18,6 @@ from anyecg_hf import (
     AnyECGQuantizerConfig,
     AnyECGRhythmQuantizer,
 )
-from tests.models.tiny import tiny_config, tiny_quantizer_config
-
 
 CONFIGS = (AnyECGConfig, AnyECGQuantizerConfig)
 
@@ -146,7 +145,9 @@ def test_an_impossible_quantizer_is_refused(fields: dict, message: str):
 
 
 def test_an_unknown_way_to_pool_is_refused():
-    with pytest.raises(StrictDataclassClassValidationError, match="`classifier_pooling` must be 'mean' or 'mean_max', got 'sum'"):
+    with pytest.raises(
+        StrictDataclassClassValidationError, match="`classifier_pooling` must be 'mean' or 'mean_max', got 'sum'"
+    ):
         AnyECGConfig(classifier_pooling="sum")
 
 

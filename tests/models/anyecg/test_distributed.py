@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-
-from anyecg_hf import AnyECGForMaskedCodeModeling
 from tests.models import two_processes
 from tests.models.tiny import hidden_positions, padded_batch, tiny_config
+
+from anyecg_hf import AnyECGForMaskedCodeModeling
 
 
 @pytest.fixture(scope="module")

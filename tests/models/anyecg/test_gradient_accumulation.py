@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from tests.models.tiny import padded_batch, tiny_config, tiny_quantizer_config
 from torch.nn.functional import one_hot
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 from anyecg_hf import AnyECGForMaskedCodeModeling, AnyECGForSequenceClassification, AnyECGRhythmQuantizer
-from tests.models.tiny import padded_batch, tiny_config, tiny_quantizer_config
-
 
 pytest.importorskip("accelerate", reason="transformers.Trainer needs accelerate")
 

@@ -3,11 +3,10 @@
 
 import pytest
 import torch
+from tests.models.tiny import tiny_config
 from torch import nn
 
 from anyecg_hf.models.anyecg.layers_anyecg import AnyECGEmbeddings, AnyECGPatchEncoder, rotary_tables, time_positions
-from tests.models.tiny import tiny_config
-
 
 CPU = torch.device("cpu")
 

@@ -7,11 +7,19 @@ from typing import Any
 
 import pytest
 import torch
+from tests.models.battery import (
+    BACKENDS,
+    Answers,
+    BackboneBattery,
+    Batch,
+    gradients,
+    ignore_dynamo_deprecation,
+    ignore_flex_warnings,
+)
+from tests.models.tiny import hidden_positions, padded_batch, tiny_config
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining
 
 from anyecg_hf import AnyECGConfig, AnyECGForMaskedCodeModeling, AnyECGModel
-from tests.models.battery import BACKENDS, Answers, BackboneBattery, Batch, ignore_flex_warnings
-from tests.models.tiny import hidden_positions, padded_batch, tiny_config
 
 
 class TestAnyECGModel(BackboneBattery):
@@ -216,7 +224,10 @@ def test_residual_codes_get_one_prediction_for_each_codebook(batch: Batch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"labels": torch.full((2, 3, 6), 16)}, "label 16 is beyond the codebook of 16 codes: the tokenizer belongs to"),
+        (
+            {"labels": torch.full((2, 3, 6), 16)},
+            "label 16 is beyond the codebook of 16 codes: the tokenizer belongs to",
+        ),
         ({"bool_masked_pos": None}, "`labels` need `bool_masked_pos`: only hidden patches are predicted"),
         ({"labels": torch.zeros(2, 18).long()}, r"expected labels of shape \(2, 3, 6, 1\) .* got \(2, 18\)"),
         ({"labels": torch.zeros(2, 3, 6, 2).long()}, r"expected labels of shape \(2, 3, 6, 1\) .* got \(2, 3, 6, 2\)"),
@@ -226,3 +237,20 @@ def test_labels_that_do_not_fit_are_refused(change: dict[str, torch.Tensor | Non
     inputs = {**batch, "bool_masked_pos": hidden_positions(batch), "labels": random_codes(batch), **change}
     with pytest.raises(ValueError, match=message):
         masked_code_model()(**inputs)
+
+
+@ignore_dynamo_deprecation
+def test_the_default_compiler_computes_the_same_loss_and_gradients(batch: Batch):
+    model = masked_code_model(num_hidden_layers=1)
+    inputs = {**batch, "bool_masked_pos": hidden_positions(batch), "labels": random_codes(batch)}
+    losses, found = [], []
+    for forward in (model, torch.compile(model, fullgraph=True)):
+        model.zero_grad()
+        loss = forward(**inputs).loss
+        loss.backward()
+        losses.append(loss)
+        found.append(gradients(model))
+    torch.testing.assert_close(losses[1], losses[0])
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-4, atol=1e-5)
+    torch.compiler.reset()

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import pywt
 import torch
+from tests.models.battery import Answers, Batch, ModelBattery, crop
+from tests.models.tiny import padded_batch, tiny_quantizer_config
 from torch.nn.functional import normalize
 from transformers import AutoModel, AutoModelForAudioTokenization, PreTrainedModel
 
 from anyecg_hf import AnyECGQuantizerConfig, AnyECGRhythmQuantizer
-from tests.models.battery import Answers, Batch, ModelBattery, crop
-from tests.models.tiny import padded_batch, tiny_quantizer_config
-
 
 NAN = float("nan")
 LOSS_TERMS = ("morphology_loss", "frequency_loss", "demography_loss", "codebook_loss", "commitment_loss")
@@ -190,7 +189,11 @@ def test_a_window_beyond_the_learned_time_positions_is_refused(batch: Batch):
     values = torch.zeros(1, 1, 9, 75)
     message = r"a window of 9 patches at offset 0 does not fit the 8 learned time positions \(2 s\)"
     model = Watched().model
-    for refused in (lambda: model(values), lambda: model.encode(values), lambda: model.decode(torch.zeros(1, 1, 9).long())):
+    for refused in (
+        lambda: model(values),
+        lambda: model.encode(values),
+        lambda: model.decode(torch.zeros(1, 1, 9).long()),
+    ):
         with pytest.raises(ValueError, match=message):
             refused()
     assert Watched(time_encoding="rotary").model.encode(values).shape == (1, 1, 9)

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from tests.models.battery import Answers, BackboneBattery, Batch
+from tests.models.tiny import hidden_positions, padded_batch, tiny_config
 from torch import nn
 from transformers import AutoModelForAudioClassification, AutoModelForSequenceClassification
 
-from anyecg_hf import AnyECGConfig, AnyECGForSequenceClassification
-from tests.models.battery import Answers, BackboneBattery, Batch
-from tests.models.tiny import hidden_positions, padded_batch, tiny_config
+from anyecg_hf import AnyECGConfig, AnyECGForMaskedCodeModeling, AnyECGForSequenceClassification
 
 
 class TestAnyECGForSequenceClassification(BackboneBattery):
@@ -122,6 +123,19 @@ def test_another_number_of_labels_starts_a_new_classifier_on_the_same_backbone(t
     loaded = AnyECGForSequenceClassification.from_pretrained(tmp_path, num_labels=7, ignore_mismatched_sizes=True)
     assert loaded.classifier.weight.shape == (7, 32)
     assert loaded.classifier.weight.isfinite().all()
+
+
+def test_one_checkpoint_may_hold_several_heads(tmp_path: Path, batch: Batch):
+    model = classifier()
+    torch.manual_seed(1)
+    other = AnyECGForMaskedCodeModeling(model.config)
+    model.save_pretrained(tmp_path)
+    weights = {**model.state_dict(), **{f"code_head.{k}": v for k, v in other.code_head.state_dict().items()}}
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    for head, model_class in (("classifier", AnyECGForSequenceClassification), ("code_head", type(other))):
+        loaded, info = model_class.from_pretrained(tmp_path, output_loading_info=True)
+        assert not info["missing_keys"] and not info["unexpected_keys"]
+        assert torch.equal(getattr(loaded, head).weight, weights[f"{head}.weight"])
 
 
 def test_dropout_before_the_classifier_acts_in_training_only(batch: Batch):

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from tests.models.tiny import tiny_quantizer_config
 from torch.nn.functional import normalize
 
 from anyecg_hf.models.anyecg.quantization_anyecg import VectorQuantizer, spherical_kmeans
-from tests.models.tiny import tiny_quantizer_config
-
 
 CODES, WIDTH = 16, 8
 
@@ -80,6 +79,19 @@ def test_more_residual_codebooks_leave_less_error():
         assert found.codes.shape == (40, 3, 5, codebooks)
         errors.append(float(found.commitment_error[mask].mean()))
     assert errors[1] < 0.6 * errors[0] and errors[2] < 0.6 * errors[1]
+
+
+def test_residual_codes_take_the_mean_length_of_what_they_stand_for():
+    quantizer = started_quantizer(num_quantizers=2, ema_decay=0.25)
+    vectors, mask = tokens()
+    first, second = quantizer.codebooks
+    codes = quantizer(vectors, mask).codes
+    residual = normalize(vectors, dim=-1) - first.look_up(codes[..., 0])
+    lengths = (residual * normalize(second.embeddings, dim=-1)[codes[..., 1]]).sum(dim=-1)[mask]
+    quantizer.update_codebook()
+    assert first.gain == 1.0
+    torch.testing.assert_close(second.gain, 0.25 * 1.0 + 0.75 * lengths.mean())
+    torch.testing.assert_close(second.look_up(codes[..., 1]).norm(dim=-1), second.gain.expand(mask.shape))
 
 
 def test_the_gradient_passes_straight_through_to_the_unit_vectors():
@@ -197,6 +209,17 @@ def test_codebooks_stay_in_single_precision_when_vectors_are_not():
     reference.update_codebook()
     assert all(value.dtype == torch.float32 for value in quantizer.codebooks.state_dict().values())
     assert_same_state(quantizer.state_dict(), reference.state_dict())
+
+
+def test_autocast_changes_no_code():
+    quantizer = started_quantizer(num_quantizers=2).eval()
+    vectors = torch.randn(50, 4, 10, WIDTH)
+    mask = torch.ones(50, 4, 10, dtype=torch.bool)
+    expected = quantizer(vectors, mask)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = quantizer(vectors, mask)
+    assert torch.equal(found.codes, expected.codes)
+    assert torch.equal(found.vectors, expected.vectors)
 
 
 # Warm-up and start

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import pywt
 from scipy.signal import butter, iirnotch, sosfiltfilt, tf2sos
+from tests.models.ecg_signals import heartbeats
 
 from anyecg_hf import LEAD_NAMES
 from anyecg_hf.models.anyecg.signal_anyecg import (
@@ -27,8 +28,6 @@ from anyecg_hf.models.anyecg.signal_anyecg import (
     wavelet_coefficients,
     zero_phase_response,
 )
-from tests.models.ecg_signals import heartbeats
-
 
 RATES = (100, 257, 360, 400, 500, 1000)
 

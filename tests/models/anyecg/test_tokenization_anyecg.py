@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.models.ecg_signals import heartbeats
 from transformers import BatchFeature
 
 from anyecg_hf import LEAD_NAMES, AnyECGTokenizer
-from tests.models.ecg_signals import heartbeats
-
 
 LEADS = ["I", "II", "V1"]
 

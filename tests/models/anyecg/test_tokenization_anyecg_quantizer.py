@@ -11,12 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tests.models.ecg_signals import heartbeats
+from tests.models.tiny import tiny_quantizer_config
 from transformers import AutoFeatureExtractor
 
 from anyecg_hf import AnyECGConfig, AnyECGRhythmQuantizer, AnyECGTokenizer
-from tests.models.ecg_signals import heartbeats
-from tests.models.tiny import tiny_quantizer_config
-
 
 LEADS = ["I", "II", "V1"]
 
@@ -154,7 +153,10 @@ def test_a_tokenizer_without_a_quantizer_says_how_to_get_one(ecg: np.ndarray):
     ("settings", "message"),
     [
         ({"patch_size": 300}, "the quantizer's `patch_size` is 75, but the tokenizer's is 300: they must agree"),
-        ({"patch_size": 75, "sampling_rate": 250}, "the quantizer's `sampling_rate` is 300, but the tokenizer's is 250"),
+        (
+            {"patch_size": 75, "sampling_rate": 250},
+            "the quantizer's `sampling_rate` is 300, but the tokenizer's is 250",
+        ),
         ({"patch_size": 75, "lead_names": ["I", "unknown"]}, "the quantizer's `lead_names` is .* but the tokenizer's"),
     ],
 )
@@ -243,9 +245,7 @@ def test_the_tokenizer_is_found_by_the_model_config_too(tmp_path: Path):
     assert type(AutoFeatureExtractor.from_pretrained(tmp_path)) is AnyECGTokenizer
 
 
-def test_pickles_carry_no_weights_but_know_where_they_are(
-    tokenizer: AnyECGTokenizer, tmp_path: Path, ecg: np.ndarray
-):
+def test_pickles_carry_no_weights_but_know_where_they_are(tokenizer: AnyECGTokenizer, tmp_path: Path, ecg: np.ndarray):
     tokenizer.save_pretrained(tmp_path)
     loaded = AnyECGTokenizer.from_pretrained(tmp_path)
     expected = loaded.encode(ecg, sampling_rate=500, lead_names=LEADS)

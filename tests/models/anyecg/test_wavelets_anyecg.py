@@ -8,7 +8,6 @@ import torch
 
 from anyecg_hf.models.anyecg.wavelets_anyecg import band_lengths, wavelet_decompose, wavelet_matrix
 
-
 WAVELETS = ("haar", "db2", "db6", "sym4", "coif2", "bior3.5", "rbio2.4", "dmey")
 MODES = tuple(pywt.Modes.modes)
 PATCH_SIZES = (75, 150, 257, 300)

@@ -84,11 +84,6 @@ def cardio_sparse_attention_forward(
     **kwargs,
 ) -> tuple[torch.Tensor, None]:
     """The registered implementation `cardio_sparse`: one masked dense call, exact at every length."""
-    if kwargs.get("output_attentions"):
-        raise ValueError(
-            f'`attn_implementation="{CARDIO_SPARSE}"` does not return attention weights: load the model with'
-            ' `attn_implementation="eager"` to get them.'
-        )
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
 
 

@@ -207,6 +207,12 @@ class AnyECGAttention(nn.Module):
         **kwargs,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """`(B, L*N, D)` -> `(B, L*N, D)` and the attention weights, if the implementation returns them."""
+        implementation = self.config._attn_implementation
+        if kwargs.get("output_attentions") and implementation != "eager":
+            raise ValueError(
+                f'`attn_implementation="{implementation}"` does not return attention weights: load the model with'
+                ' `attn_implementation="eager"` to get them.'
+            )
         shape = hidden_states.shape[:-1]
         # Heads are counted from what is there: a tensor-parallel rank holds only some of them.
         split = (*shape, -1, self.head_size)
@@ -215,9 +221,7 @@ class AnyECGAttention(nn.Module):
         value = self.v_proj(hidden_states).view(split).transpose(1, 2)
         if rotary is not None:
             query, key = _rotate(query, *rotary), _rotate(key, *rotary)
-        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
-        )
+        attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         output, weights = attend(
             self,
             query,

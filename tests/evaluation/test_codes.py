@@ -1,0 +1,208 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Codes and predictions made by hand, so that every number of the reports is known beforehand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from anyecg_hf import AnyECGTokenizer
+from anyecg_hf.evaluation.codes import report_on_masked_codes, report_on_quantizer
+from anyecg_hf.training.masking import draw_mask
+from anyecg_hf.training.windows import CleanedRecord
+
+PATCH = 4
+CODES = 8
+
+
+@pytest.fixture
+def tokenizer() -> AnyECGTokenizer:
+    return AnyECGTokenizer(patch_size=PATCH, denoise=False)
+
+
+def record_with_codes(codes: np.ndarray, lead_ids: list[int], mask: np.ndarray | None = None) -> CleanedRecord:
+    """A record whose every patch shows its own code: `code + 1` in the first sample."""
+    codes = np.array(codes)
+    mask = np.ones(codes.shape, dtype=bool) if mask is None else mask
+    patches = np.tile(np.linspace(-1, 1, PATCH), (*codes.shape, 1))
+    patches[..., 0] = codes + 1
+    codes[~mask] = -1
+    return CleanedRecord(
+        name="written/0",
+        fingerprint="",
+        patches=(patches * mask[..., None]).astype(np.float16),
+        patch_mask=mask,
+        lead_ids=np.array(lead_ids),
+        scale=1.0,
+        demographics=np.full(3, np.nan, dtype=np.float32),
+        labels=None,
+        codes=codes,
+    )
+
+
+class ReadingQuantizer:
+    """Reads the code that a patch shows; decodes to the patch, with noise of a known power on top."""
+
+    def __init__(self, error: float = 0.1):
+        self.config = SimpleNamespace(codebook_size=CODES)
+        self.error = error
+
+    def encode(self, input_values, attention_mask, lead_ids):
+        return torch.where(attention_mask.bool(), (input_values[..., 0] - 1).long(), -1)
+
+    def decode(self, codes, lead_ids):
+        patches = torch.linspace(-1, 1, PATCH).repeat(*codes.shape, 1)
+        patches[..., 0] = codes + 1
+        return (patches + self.error * torch.tensor([1.0, -1.0, 1.0, -1.0])) * (codes >= 0)[..., None]
+
+
+class TestQuantizerReport:
+    def report(self, tokenizer, records, error=0.1, window=10):
+        for record in records:
+            record.codes = None  # the report encodes for itself
+        return report_on_quantizer(ReadingQuantizer(error), tokenizer, records, window)
+
+    def test_codes_that_name_the_lead_carry_log2_of_the_number_of_leads(self, tokenizer):
+        codes = np.repeat([[0], [1], [2], [3]], 10, axis=1)
+        report = self.report(tokenizer, [record_with_codes(codes, [0, 1, 6, 7])])
+        assert report.code_lead_information_bits == pytest.approx(2.0)
+        assert report.perplexity == pytest.approx(4.0)
+        assert (report.codes_in_use, report.codebook_size) == (0.5, CODES)
+
+    def test_codes_that_are_the_same_in_every_lead_carry_none(self, tokenizer):
+        codes = np.tile(np.arange(10) % 5, (4, 1))
+        report = self.report(tokenizer, [record_with_codes(codes, [0, 1, 6, 7])])
+        assert report.code_lead_information_bits == pytest.approx(0.0, abs=1e-9)
+        assert report.perplexity == pytest.approx(5.0)
+
+    def test_a_collapsed_codebook_has_a_perplexity_of_one(self, tokenizer):
+        report = self.report(tokenizer, [record_with_codes(np.zeros((3, 10), dtype=int), [0, 1, 2])])
+        assert (report.perplexity, report.codes_in_use) == (pytest.approx(1.0), 1 / CODES)
+
+    def test_only_real_patches_count_and_records_of_all_sizes_do(self, tokenizer):
+        mask = np.ones((2, 10), dtype=bool)
+        mask[1, 4:] = False
+        records = [
+            record_with_codes(np.zeros((2, 10), dtype=int), [0, 1], mask),
+            record_with_codes(np.ones((1, 6), dtype=int), [3]),
+        ]
+        report = self.report(tokenizer, records)
+        assert (report.records, report.patches) == (2, 14 + 6)
+        assert report.perplexity == pytest.approx(np.exp(-(0.7 * np.log(0.7) + 0.3 * np.log(0.3))))
+
+    def test_signal_to_error_is_in_decibels(self, tokenizer):
+        codes = np.arange(10)[None] % CODES
+        record = record_with_codes(codes, [0])
+        power = float(np.square(record.patches.astype(np.float64)).mean())
+        report = self.report(tokenizer, [record], error=0.1)
+        assert report.snr_db == pytest.approx(10 * np.log10(power / 0.1**2), abs=0.01)
+
+    def test_correlations_are_of_leads_with_median_and_quartiles(self, tokenizer):
+        codes = np.random.default_rng(0).integers(0, CODES, (5, 10))
+        record = record_with_codes(codes, [0, 1, 2, 3, 4])
+        signal = record.patches.astype(np.float64)
+        decoded = signal + 0.5 * np.array([1, -1, 1, -1])
+        expected = [np.corrcoef(signal[lead].ravel(), decoded[lead].ravel())[0, 1] for lead in range(5)]
+        report = self.report(tokenizer, [record], error=0.5)
+        found = (report.correlation_low, report.correlation_median, report.correlation_high)
+        np.testing.assert_allclose(found, np.percentile(expected, [25, 50, 75]), atol=2e-3)
+
+
+class Oracle:
+    """Predicts code `guess(truth)`; it sees the truth in the patches, hidden or not."""
+
+    def __init__(self, guess=lambda truth: truth, confidence: float = 50.0):
+        self.config = SimpleNamespace(codebook_size=CODES)
+        self.guess = guess
+        self.confidence = confidence
+
+    def __call__(self, input_values, attention_mask, lead_ids, bool_masked_pos):
+        truth = (input_values[..., 0] - 1).long().clamp(min=0)
+        logits = self.confidence * torch.nn.functional.one_hot(self.guess(truth), CODES)
+        return SimpleNamespace(logits=logits)
+
+
+class TestMaskedCodeReport:
+    @pytest.fixture
+    def records(self):
+        generator = np.random.default_rng(0)
+        return [record_with_codes(generator.integers(0, CODES, (4, 30)), [0, 1, 6, 7]) for _ in range(3)]
+
+    def report(self, tokenizer, model, train, records, strategy="random", ratio=0.5, seed=0):
+        return report_on_masked_codes(model, tokenizer, train, records, 30, strategy, ratio, seed)
+
+    def test_a_model_that_knows_the_truth_is_right_and_sure(self, tokenizer, records):
+        report = self.report(tokenizer, Oracle(), records, records)
+        assert report.accuracy == 1.0
+        assert report.cross_entropy == pytest.approx(0.0, abs=1e-6)
+        assert (report.strategy, report.ratio) == ("random", 0.5)
+
+    def test_a_model_that_is_always_wrong_is_never_right(self, tokenizer, records):
+        report = self.report(tokenizer, Oracle(lambda truth: (truth + 1) % CODES), records, records)
+        assert report.accuracy == 0.0 and report.cross_entropy > 40
+
+    def test_a_model_that_knows_nothing_has_the_entropy_of_the_codebook(self, tokenizer, records):
+        report = self.report(tokenizer, Oracle(confidence=0.0), records, records)
+        assert report.cross_entropy == pytest.approx(np.log(CODES))
+
+    def test_only_hidden_patches_are_scored(self, tokenizer, records):
+        real = torch.ones(3, 4, 30, dtype=torch.bool)
+        hidden = draw_mask(real, "whole_time", 0.4, torch.Generator().manual_seed(7))
+        report = self.report(tokenizer, Oracle(), records, records, "whole_time", 0.4, seed=7)
+        assert report.hidden == int(hidden.sum())
+
+    def test_missing_patches_are_neither_hidden_nor_copied(self, tokenizer):
+        mask = np.ones((2, 30), dtype=bool)
+        mask[:, 10:] = False
+        codes = np.full((2, 30), 3)
+        report = self.report(
+            tokenizer, Oracle(), [record_with_codes(codes, [0, 1])], [record_with_codes(codes, [0, 1], mask)], ratio=1.0
+        )
+        assert (report.hidden, report.copy_previous_accuracy, report.copy_neighbour_accuracy) == (20, 0.0, 0.0)
+
+    def test_the_unigram_is_that_of_the_same_lead_in_training(self, tokenizer):
+        # Lead I: codes 0, 0, 0, 1; lead V1: code 5 only. One count is added everywhere.
+        train = [record_with_codes([[0, 0, 0, 1], [5, 5, 5, 5]], [0, 6])]
+        held_out = [record_with_codes([[0, 1, 2, 0], [5, 5, 0, 5]], [0, 6])]
+        report = self.report(tokenizer, Oracle(), train, held_out, ratio=1.0)
+        lead_i = [4 / 12, 2 / 12, 1 / 12, 4 / 12]
+        lead_v1 = [5 / 12, 5 / 12, 1 / 12, 5 / 12]
+        assert report.hidden == 8
+        assert report.unigram_cross_entropy == pytest.approx(-np.log([*lead_i, *lead_v1]).mean())
+
+    def test_copying_the_previous_code_is_right_where_codes_last(self, tokenizer):
+        constant = [record_with_codes(np.array([[1], [2], [3]]).repeat(30, axis=1), [0, 1, 2])]
+        report = self.report(tokenizer, Oracle(), constant, constant)
+        assert (report.copy_previous_accuracy, report.copy_neighbour_accuracy) == (1.0, 0.0)
+
+    def test_copying_the_neighbour_is_right_where_leads_agree(self, tokenizer):
+        agreeing = [record_with_codes(np.tile(np.arange(30) % CODES, (3, 1)), [0, 1, 2])]
+        report = self.report(tokenizer, Oracle(), agreeing, agreeing, "whole_lead", 0.4)
+        assert report.copy_neighbour_accuracy == 1.0
+        assert report.copy_previous_accuracy == 0.0  # the whole lead is hidden
+
+    def test_whole_times_cannot_be_copied_from_a_neighbour(self, tokenizer):
+        agreeing = [record_with_codes(np.tile(np.arange(30) % CODES, (3, 1)), [0, 1, 2])]
+        report = self.report(tokenizer, Oracle(), agreeing, agreeing, "whole_time", 0.4)
+        assert report.copy_neighbour_accuracy == 0.0
+
+    def test_copies_take_the_nearest_visible_code_before_or_else_after(self, tokenizer, monkeypatch):
+        codes = np.array([[7, 1, 2, 3, 2, 5]])
+        hidden = torch.tensor([[[True, True, False, False, True, True]]])
+        monkeypatch.setattr("anyecg_hf.evaluation.codes.draw_mask", lambda *_: hidden)
+        # First and second take 2, the next visible one; fifth and sixth take 3, the last one before them.
+        held_out = record_with_codes(codes, [0])
+        assert self.report(tokenizer, Oracle(), [held_out], [held_out]).copy_previous_accuracy == 0.0
+        for position, code in ((0, 2), (1, 2), (4, 3), (5, 3)):
+            changed = codes.copy()
+            changed[0, position] = code
+            record = record_with_codes(changed, [0])
+            assert self.report(tokenizer, Oracle(), [record], [record]).copy_previous_accuracy == 0.25
+
+    def test_masks_follow_from_the_seed(self, tokenizer, records):
+        first, again, other = (
+            self.report(tokenizer, Oracle(), records, records, seed=seed).hidden for seed in (1, 1, 2)
+        )
+        assert first == again != other

@@ -1,0 +1,199 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from anyecg_hf.hub.cards import render_checkpoint_card
+
+FACTS = Path(__file__).parents[2] / "model_cards" / "anyecg-tiny.yaml"
+
+
+def interval(estimate: float) -> dict[str, float]:
+    return {"estimate": estimate, "low": estimate - 0.0213, "high": estimate + 0.0217}
+
+
+RESULTS: dict[str, Any] = {
+    "quantizer": {
+        "records": 141,
+        "codebook_size": 512,
+        "codes_in_use": 0.987,
+        "perplexity": 301.4,
+        "code_lead_information_bits": 0.63,
+        "correlation_median": 0.911,
+        "correlation_low": 0.822,
+        "correlation_high": 0.944,
+        "snr_db": 7.654,
+    },
+    "masked_codes": [
+        {
+            "strategy": strategy,
+            "ratio": ratio,
+            "cross_entropy": 3.0123,
+            "unigram_cross_entropy": 5.0456,
+            "accuracy": 0.2109,
+            "copy_previous_accuracy": 0.0501,
+            "copy_neighbour_accuracy": 0.1002,
+        }
+        for strategy, ratio in (("random", 0.5), ("whole_time", 0.4))
+    ],
+    "superclasses": {
+        "records": 141,
+        "positives": {"NORM": 60, "MI": 40},
+        "rows": {
+            "fine-tuned": {"macro_auroc": interval(0.8765), "auroc": {"NORM": 0.901, "MI": 0.852}},
+            "hand-crafted features": {"macro_auroc": interval(0.8012), "auroc": {"NORM": 0.8, "MI": 0.8}},
+        },
+        "fine_tuned_minus": {"hand-crafted features": interval(0.0753)},
+        "macro_f1": 0.7003,
+    },
+    "training_records_by_corpus": {"ptb-xl": 651, "ludb": 150},
+    "parameters": {"backbone": 2345678, "quantizer": 1234567},
+    "stored_bytes": 8_765_432,
+    "provenance": {
+        "seed": 5,
+        "quantizer_steps": 1501,
+        "pretraining_steps": 2002,
+        "finetuning_epochs_at_most": 25,
+        "training_records": 801,
+        "labelled_training_records": 651,
+        "training_fingerprint_sha256": "0123456789abcdef0123456789abcdef",
+        "versions": {"anyecg_hf": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0", "python": "3.11.7"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def card() -> str:
+    return render_checkpoint_card(FACTS, RESULTS)
+
+
+class TestMetadata:
+    def test_it_names_licence_library_and_task(self, card):
+        data = ModelCard(card).data
+        assert (data.license, data.library_name) == ("apache-2.0", "anyecg_hf")
+        assert data.pipeline_tag == "audio-classification"
+        assert {"ecg", "anyecg"} <= set(data.tags)
+
+    def test_it_holds_the_result_with_data_set_and_split(self, card):
+        (result,) = ModelCard(card).data.eval_results
+        assert (result.metric_type, result.metric_value) == ("roc_auc", 0.8765)
+        assert result.metric_name == "macro AUROC (95 % interval 0.855 to 0.898)"
+        assert (result.dataset_type, result.dataset_split) == ("ptb-xl", "fold 9")
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "| backbone parameters | 2,345,678 |",
+            "| quantizer parameters | 1,234,567 |",
+            "| size of the folder | 8.8 MB |",
+            "| seed | 5 |",
+            "| PTB-XL 1.0.3 | 651 | CC BY 4.0 | Wagner et al., PTB-XL (Sci. Data 2020) |",
+            "| LUDB 1.0.1 | 150 | ODC-By 1.0 | Kalyakulina et al., LUDB (IEEE Access 2020) |",
+            "| codes in use | 98.7 % of 512 |",
+            "| perplexity | 301 |",
+            "| reconstruction, Pearson r of a lead | median 0.911, quartiles 0.822 to 0.944 |",
+            "| reconstruction, signal to error | 7.65 dB |",
+            "| random, 50 % | 3.012 | 5.046 | 0.211 | 0.050 | 0.100 |",
+            "| whole time, 40 % | 3.012 | 5.046 | 0.211 | 0.050 | 0.100 |",
+            "| fine-tuned | 0.876 [0.855, 0.898] |  |",
+            "| hand-crafted features | 0.801 [0.780, 0.823] | +0.075 [+0.054, +0.097] |",
+        ],
+    )
+    def test_every_number_is_in_its_place(self, card, line):
+        assert line in card.splitlines()
+
+    def test_classes_are_listed_with_their_records(self, card):
+        assert "Fine-tuned, by class: NORM 0.901 (60 records), MI 0.852 (40 records)." in card
+        assert "Macro F1 at the thresholds chosen on fold 8: 0.700." in card
+
+    def test_corpora_that_were_not_used_are_not_named(self, card):
+        assert "MIT-BIH" not in card
+
+    def test_tables_are_whole(self, card):
+        """No blank line inside, and as many cells in every row as in the head."""
+        blocks = [block.strip().splitlines() for block in card.split("\n\n") if block.strip().startswith("|")]
+        assert len(blocks) == 5
+        for rows in blocks:
+            assert all(row.startswith("|") and row.count("|") == rows[0].count("|") for row in rows)
+            assert set(rows[1]) == {"|", "-"}
+
+    def test_it_says_what_it_is_not(self, card):
+        assert "**Research software, not a medical device.**" in card
+        assert "trained on 801\nrecords" in card
+
+    def test_nothing_of_the_template_is_left(self, card):
+        assert "{{" not in card and "{%" not in card and "None" not in card and "nan" not in card.split()
+
+
+def paths_of(tree: Any, path: tuple = ()) -> Iterator[tuple]:
+    """Path of every number and word in nested results."""
+    branches = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    if not isinstance(tree, (dict, list)):
+        yield path
+    for key, branch in branches:
+        yield from paths_of(branch, (*path, key))
+
+
+def changed(path: tuple, change) -> dict[str, Any]:
+    """The results with `change(parent, key)` applied to one place."""
+    results = copy.deepcopy(RESULTS)
+    parent = results
+    for key in path[:-1]:
+        parent = parent[key]
+    change(parent, path[-1])
+    return results
+
+
+# What the card does not print: its absence is no gap.
+UNUSED = {"labelled_training_records", "python"}
+PLACES = [path for path in paths_of(RESULTS) if path[-1] not in UNUSED]
+# The card lists what is there of these, whatever it is.
+LISTED = ("positives", "auroc", "training_records_by_corpus")
+
+
+class TestMissingNumbers:
+    @pytest.mark.parametrize("path", PLACES, ids=lambda path: ".".join(map(str, path)))
+    def test_a_missing_number_is_an_error_that_names_it(self, path):
+        if path[-2] in LISTED[1:]:
+            pytest.skip("the card lists what is there")
+        with pytest.raises(
+            ValueError, match=rf"the card states what anyecg-tiny.yaml or the results lack: .*{path[-1]}"
+        ):
+            render_checkpoint_card(FACTS, changed(path, lambda parent, key: parent.pop(key)))
+
+    @pytest.mark.parametrize("nothing", [None, float("nan"), float("inf")])
+    def test_what_is_no_number_is_an_error(self, nothing):
+        for path in PLACES:
+            if path[-2] == "auroc" and path[2] != "fine-tuned":
+                continue  # not printed
+            results = changed(path, lambda parent, key: parent.update({key: nothing}))
+            with pytest.raises(ValueError, match=r"the card states what"):
+                render_checkpoint_card(FACTS, results)
+
+    def test_a_missing_part_is_an_error(self):
+        for part in RESULTS:
+            with pytest.raises(ValueError, match=part):
+                render_checkpoint_card(FACTS, changed((part,), lambda parent, key: parent.pop(key)))
+
+    def test_a_corpus_without_a_known_licence_is_an_error(self):
+        results = changed(("training_records_by_corpus", "ahadb"), lambda parent, key: parent.update({key: 1}))
+        with pytest.raises(
+            ValueError, match=r"corpora without a known licence among the training records: \['ahadb'\]"
+        ):
+            render_checkpoint_card(FACTS, results)
+
+    def test_a_missing_fact_is_an_error(self, tmp_path):
+        for name in ("anyecg-tiny.yaml", "checkpoint.md.jinja"):
+            (tmp_path / name).write_text((FACTS.parent / name).read_text())
+        facts = tmp_path / "anyecg-tiny.yaml"
+        facts.write_text(facts.read_text().replace("stored_dtype", "other"))
+        with pytest.raises(ValueError, match="stored_dtype"):
+            render_checkpoint_card(facts, RESULTS)

@@ -1,0 +1,112 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.checkpoints import DESCRIPTIONS, THRESHOLDS, build_checkpoint, random_classifier, random_tokenizer
+from tests.models.ecg_signals import heartbeats
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+)
+
+from anyecg_hf import (
+    AnyECGForMaskedCodeModeling,
+    AnyECGForSequenceClassification,
+    AnyECGModel,
+    AnyECGRhythmQuantizer,
+    AnyECGTokenizer,
+)
+from anyecg_hf.training.export import export_checkpoint
+from anyecg_hf.version import __version__
+
+SERVED = {
+    AutoModel: AnyECGModel,
+    AutoModelForMaskedLM: AnyECGForMaskedCodeModeling,
+    AutoModelForSequenceClassification: AnyECGForSequenceClassification,
+}
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "quantizer/model.safetensors"])
+def test_weights_are_stored_in_half_precision(checkpoint, file):
+    stored = load_file(checkpoint / file)
+    floating = {value.dtype for value in stored.values() if value.is_floating_point()}
+    assert floating == {torch.float16}
+    assert all(value.isfinite().all() for value in stored.values())
+
+
+@pytest.mark.parametrize("auto_class", SERVED, ids=lambda auto_class: auto_class.__name__)
+def test_every_auto_class_loads_it_whole_as_float32(checkpoint, auto_class):
+    model, info = auto_class.from_pretrained(checkpoint, output_loading_info=True)
+    assert type(model) is SERVED[auto_class]
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_the_weights_are_those_of_the_model_rounded(tmp_path):
+    torch.manual_seed(1)
+    model, tokenizer = random_classifier(), random_tokenizer()
+    export_checkpoint(model, tokenizer, tmp_path, provenance={})
+    parts = [
+        (AnyECGForSequenceClassification.from_pretrained(tmp_path), model),
+        (AnyECGForMaskedCodeModeling.from_pretrained(tmp_path), model),
+        (AnyECGRhythmQuantizer.from_pretrained(tmp_path / "quantizer"), tokenizer.quantizer),
+    ]
+    for loaded, original in parts:
+        state = original.state_dict()
+        for name, value in loaded.state_dict().items():
+            torch.testing.assert_close(value, state[name].half().to(value.dtype), rtol=0, atol=0)
+
+
+def test_exporting_leaves_the_models_as_they_were(tmp_path):
+    model, tokenizer = random_classifier(), random_tokenizer()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    export_checkpoint(model, tokenizer, tmp_path, provenance={})
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert {value.dtype for value in tokenizer.quantizer.parameters()} == {torch.float32}
+
+
+def test_another_stored_type_may_be_asked_for(tmp_path):
+    export_checkpoint(random_classifier(), random_tokenizer(), tmp_path, {}, stored_dtype=torch.bfloat16)
+    assert {value.dtype for value in load_file(tmp_path / "model.safetensors").values()} == {torch.bfloat16}
+    assert AnyECGForSequenceClassification.from_pretrained(tmp_path).dtype == torch.float32
+
+
+def test_the_feature_extractor_encodes_and_decodes(checkpoint):
+    tokenizer = AutoFeatureExtractor.from_pretrained(checkpoint)
+    assert type(tokenizer) is AnyECGTokenizer
+    batch = tokenizer(
+        heartbeats(2, 4, 500, noise_mv=0.01), sampling_rate=500, lead_names=["I", "V2"], return_tensors="pt"
+    )
+    codes = tokenizer.encode(batch)
+    assert codes.shape == (1, 2, 16) and int(codes.min()) >= 0 and int(codes.max()) < 64
+    assert len(codes.unique()) > 5
+    decoded = tokenizer.decode(codes, batch["lead_ids"], batch["scale"])
+    assert decoded.shape == (1, 2, 1200) and np.isfinite(decoded.numpy()).all()
+
+
+def test_labels_descriptions_and_thresholds_travel_along(checkpoint):
+    config = AutoModelForSequenceClassification.from_pretrained(checkpoint).config
+    assert config.id2label == {0: "NORM", 1: "MI", 2: "STTC", 3: "CD", 4: "HYP"}
+    assert (config.label_descriptions, config.label_thresholds) == (DESCRIPTIONS, THRESHOLDS)
+    assert config.problem_type == "multi_label_classification"
+    assert config.architectures == ["AnyECGForSequenceClassification"]
+
+
+def test_provenance_names_seed_and_versions(checkpoint):
+    provenance = json.loads((checkpoint / "provenance.json").read_text())
+    assert provenance["seed"] == 0
+    assert provenance["versions"]["anyecg_hf"] == __version__
+    assert set(provenance["versions"]) == {"anyecg_hf", "torch", "transformers", "python"}
+
+
+def test_the_same_seed_gives_the_same_checkpoint(checkpoint, tmp_path):
+    again = build_checkpoint(tmp_path / "again")
+    for file in ("model.safetensors", "quantizer/model.safetensors"):
+        assert (again / file).read_bytes() == (checkpoint / file).read_bytes()
