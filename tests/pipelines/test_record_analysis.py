@@ -27,6 +27,12 @@ def beats(seconds: float) -> np.ndarray:
     return heartbeats(3, seconds, 500, noise_mv=0.02)
 
 
+@pytest.fixture(autouse=True)
+def without_gradients():
+    with torch.no_grad():
+        yield
+
+
 @pytest.fixture(scope="module")
 def analyzer(checkpoint) -> RecordAnalyzer:
     return RecordAnalyzer(checkpoint)
@@ -78,7 +84,6 @@ def other_config(checkpoint, tmp_path):
     return copy
 
 
-@torch.no_grad()
 class TestLongRecords:
     def test_codes_are_those_of_each_window_on_its_own(self, analyzer, checkpoint, long_record, windows_by_hand):
         quantizer = AnyECGRhythmQuantizer.from_pretrained(checkpoint / "quantizer").eval()
@@ -149,7 +154,6 @@ class TestLongRecords:
         assert np.isfinite(analyzer.embed(cleaned)).all()
 
 
-@torch.no_grad()
 class TestOneWindow:
     @pytest.fixture(scope="class")
     @classmethod
@@ -198,7 +202,6 @@ class TestClasses:
     def test_a_class_is_present_from_its_threshold_on(self, threshold, present):
         assert ClassProbability("MI", 0.3, threshold=threshold).present is present
 
-    @torch.no_grad()
     def test_single_label_probabilities_sum_to_one(self, other_config, analyzer, classifier):
         fields = {"label_thresholds": None, "label_descriptions": None}
         single = RecordAnalyzer(other_config(problem_type="single_label_classification", **fields))

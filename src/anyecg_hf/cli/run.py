@@ -87,7 +87,7 @@ def _draw(analysis: RecordAnalysis, analyzer: RecordAnalyzer, path: Path, start_
 def _print(analysis: RecordAnalysis, patch_seconds: float, picture: Path | None) -> None:
     record, cleaned, codes = analysis.record, analysis.cleaned, analysis.codes
     shown = codes[..., 0] if codes.ndim == 3 else codes
-    unusable = ", ".join(f"{record.lead_names[lead]} ({why})" for lead, why in cleaned.unusable.items())
+    unusable = ", ".join(f"{record.lead_names[lead]} ({why})" for lead, why in sorted(cleaned.unusable.items()))
     print(f"Record      {record.record_id}: {record.n_leads} leads, {' '.join(record.lead_names)}")
     print(f"Length      {record.duration_s:g} s, {record.n_samples} samples at {record.sampling_rate:g} Hz")
     print(f"Cleaning    {'; '.join(cleaned.steps)}")
@@ -121,7 +121,7 @@ def _as_json(analysis: RecordAnalysis, patch_seconds: float, picture: Path | Non
         "duration_s": record.duration_s,
         "cleaning": list(cleaned.steps),
         "scale_mv": cleaned.scale,
-        "unusable_leads": {record.lead_names[lead]: why for lead, why in cleaned.unusable.items()},
+        "unusable_leads": {record.lead_names[lead]: why for lead, why in sorted(cleaned.unusable.items())},
         "masked_patches": cleaned.masked_patches,
         "patch_s": patch_seconds,
         "codes": analysis.codes.tolist(),

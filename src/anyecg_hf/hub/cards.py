@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model cards: facts from YAML, numbers from results files, words from a template."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,10 @@ def render_checkpoint_card(facts_file: str | os.PathLike, results: dict[str, Any
     """
     facts_file = Path(facts_file)
     facts = yaml.safe_load(facts_file.read_text())
+    _refuse_gaps(results)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(facts_file.parent),
         undefined=jinja2.StrictUndefined,
-        finalize=_refuse_nothing,
         keep_trailing_newline=True,
         autoescape=False,  # Markdown
     )
@@ -47,11 +48,13 @@ def render_checkpoint_card(facts_file: str | os.PathLike, results: dict[str, Any
         raise ValueError(f"the card states what {facts_file.name} or the results lack: {error}") from error
 
 
-def _refuse_nothing(value: Any) -> Any:
-    """What the template is about to print, unless it is no value."""
-    if value is None or str(value).lstrip("+-") in ("nan", "inf"):
-        raise TypeError(f"expected a value, found {value}")
-    return value
+def _refuse_gaps(results: Any, place: str = "results") -> None:
+    """Raises `ValueError` where nested results hold `None`, NaN or infinity, naming the place."""
+    branches = results.items() if isinstance(results, dict) else enumerate(results) if isinstance(results, list) else ()
+    for key, value in branches:
+        _refuse_gaps(value, f"{place}.{key}")
+    if results is None or (isinstance(results, float) and not math.isfinite(results)):
+        raise ValueError(f"the card cannot state {place}: expected a number, found {results}.")
 
 
 def _corpora(results: dict[str, Any]) -> list[dict[str, Any]]:

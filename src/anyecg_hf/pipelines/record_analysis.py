@@ -145,7 +145,7 @@ class RecordAnalyzer:
         """
         cleaned = self.tokenizer.clean(record)
         if not cleaned.patch_mask.any():
-            reasons = ", ".join(f"{record.lead_names[lead]} is {why}" for lead, why in cleaned.unusable.items())
+            reasons = ", ".join(f"{record.lead_names[lead]} is {why}" for lead, why in sorted(cleaned.unusable.items()))
             raise ValueError(
                 f"no lead of {record.record_id or 'the record'} can be used: {reasons or 'all is missing'}."
             )

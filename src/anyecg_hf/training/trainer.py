@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_model
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from anyecg_hf.models.anyecg import AnyECGRhythmQuantizer
+from anyecg_hf.models.anyecg.quantization_anyecg import QuantizedTokens, VectorQuantizer
 from anyecg_hf.training.windows import EpochSampler
 
 
@@ -51,11 +55,25 @@ class LossTermTrainer(Trainer):
 
 
 class CodebookCallback(TrainerCallback):
-    """Updates the codebook after every optimiser step, stops on collapse, and saves what an exact resume needs."""
+    """
+    Updates the codebook after every optimiser step, stops on collapse, and saves what an exact resume needs.
+
+    Collapse is told from the codes of the batches: in the codebook's own running counts, codes that were just revived
+    look as if they were in use.
+    """
 
     STATE_FILE = "codebook_reservoir.pt"
+    FEWEST_USES = 10  # a code, on average: fewer say little about the codes that were not used
 
-    def on_train_begin(self, args, state: TrainerState, control: TrainerControl, model=None, **kwargs) -> None:
+    def __init__(self):
+        self._uses = torch.zeros(0)
+        self._hook = None
+
+    def on_train_begin(
+        self, args, state: TrainerState, control: TrainerControl, model: AnyECGRhythmQuantizer = None, **kwargs
+    ) -> None:
+        self._uses = torch.zeros(model.config.num_quantizers, model.config.codebook_size)
+        self._hook = model.quantizer.register_forward_hook(self._count)
         checkpoint = get_last_checkpoint(args.output_dir) if state.global_step else None
         path = Path(checkpoint) / self.STATE_FILE if checkpoint else None
         if path is not None and path.exists():
@@ -65,16 +83,25 @@ class CodebookCallback(TrainerCallback):
         self, args, state: TrainerState, control: TrainerControl, model: AnyECGRhythmQuantizer = None, **kwargs
     ) -> None:
         model.update_codebook()
-        quantizer = model.quantizer
-        if state.global_step % args.logging_steps or not bool(quantizer.started):
+        if state.global_step % args.logging_steps or self._uses.sum() < self.FEWEST_USES * self._uses.numel():
             return
-        usage = model.codebook_usage()
+        usage = float((self._uses > 0).float().mean())
+        self._uses.zero_()
         if usage < model.config.min_codebook_usage:
             raise CodebookCollapseError(
                 f"only {usage:.1%} of the {model.config.codebook_size} codes are in use at step {state.global_step},"
                 f" and `min_codebook_usage` is {model.config.min_codebook_usage:.1%}. Try a longer warm-up"
                 " (`codebook_warmup_updates`), a lower learning rate, or fewer codes."
             )
+
+    def on_train_end(self, args, state: TrainerState, control: TrainerControl, **kwargs) -> None:
+        self._hook.remove()
+
+    def _count(self, quantizer: VectorQuantizer, inputs: tuple[torch.Tensor, ...], tokens: QuantizedTokens) -> None:
+        if quantizer.training and bool(quantizer.started):
+            _, mask = inputs
+            for uses, codes in zip(self._uses, tokens.codes[mask].T.cpu(), strict=True):
+                uses += torch.bincount(codes, minlength=len(uses))
 
     def on_save(self, args, state: TrainerState, control: TrainerControl, model=None, **kwargs) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -114,4 +141,13 @@ def train_or_resume(trainer: Trainer) -> None:
     """Trains from the newest checkpoint in the output folder, or from the start if there is none."""
     folder = trainer.args.output_dir
     checkpoint = get_last_checkpoint(folder) if os.path.isdir(folder) else None
+    if checkpoint is not None and _is_finished(Path(checkpoint), trainer.args):
+        load_model(trainer.model, Path(checkpoint) / SAFE_WEIGHTS_NAME)
+        return
     trainer.train(resume_from_checkpoint=checkpoint)
+
+
+def _is_finished(checkpoint: Path, arguments: TrainingArguments) -> bool:
+    """Whether all of `max_steps` are done: `Trainer` would do one step more."""
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    return 0 < arguments.max_steps <= state.global_step

@@ -75,6 +75,7 @@ class AnyECGModel(AnyECGPreTrainedModel):
         lead_ids: torch.LongTensor | None = None,
         bool_masked_pos: torch.BoolTensor | None = None,
         time_offset: torch.LongTensor | int = 0,
+        scale: torch.FloatTensor | None = None,
         **kwargs,
     ) -> BaseModelOutputWithPooling:
         r"""
@@ -85,6 +86,8 @@ class AnyECGModel(AnyECGPreTrainedModel):
             bool_masked_pos (`torch.BoolTensor` of shape `(B, L, N)`, *optional*): True where the mask token stands in.
             time_offset (`int` or `torch.LongTensor` of shape `(B,)`, *optional*, defaults to 0): Time position of the
                 first patch, for learned time tables.
+            scale (`torch.FloatTensor` of shape `(B,)`, *optional*): Not used; a tokenizer's batch, which holds it, may
+                be passed whole.
 
         Returns:
             [`BaseModelOutputWithPooling`]: `last_hidden_state` `(B, L*N, D)`, lead-major, zero where padded;

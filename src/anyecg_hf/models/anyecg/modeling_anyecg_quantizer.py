@@ -184,6 +184,7 @@ class AnyECGRhythmQuantizer(AnyECGQuantizerPreTrainedModel):
         lead_ids: torch.LongTensor | None = None,
         demographics: torch.FloatTensor | None = None,
         time_offset: torch.LongTensor | int = 0,
+        scale: torch.FloatTensor | None = None,
     ) -> AnyECGQuantizerOutput:
         r"""
         Args:
@@ -194,6 +195,8 @@ class AnyECGRhythmQuantizer(AnyECGQuantizerPreTrainedModel):
                 female); NaN where unknown.
             time_offset (`int` or `torch.LongTensor` of shape `(B,)`, *optional*, defaults to 0): Time position of the
                 first patch, for learned time tables.
+            scale (`torch.FloatTensor` of shape `(B,)`, *optional*): Not used; a tokenizer's batch, which holds it, may
+                be passed whole.
 
         Returns:
             [`AnyECGQuantizerOutput`]
