@@ -7,6 +7,7 @@ import logging
 import sys
 import warnings
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from anyecg_hf.cli import embed, env, run, tokenize
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     _quieten_libraries()
     try:
         return parsed.run(parsed)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, StrictDataclassError) as error:
         print(f"anyecg {parsed.command}: {error}", file=sys.stderr)
         return 1
     except SafetensorError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_model
+from safetensors.torch import load_file, load_model, save_file
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
@@ -62,7 +62,7 @@ class CodebookCallback(TrainerCallback):
     look as if they were in use.
     """
 
-    STATE_FILE = "codebook_reservoir.pt"
+    STATE_FILE = "codebook_reservoir.safetensors"
     FEWEST_USES = 10  # a code, on average: fewer say little about the codes that were not used
 
     def __init__(self):
@@ -77,7 +77,7 @@ class CodebookCallback(TrainerCallback):
         checkpoint = get_last_checkpoint(args.output_dir) if state.global_step else None
         path = Path(checkpoint) / self.STATE_FILE if checkpoint else None
         if path is not None and path.exists():
-            model.quantizer.load_training_state(torch.load(path, weights_only=True))
+            model.quantizer.load_training_state(load_file(path))
 
     def on_step_end(
         self, args, state: TrainerState, control: TrainerControl, model: AnyECGRhythmQuantizer = None, **kwargs
@@ -105,7 +105,7 @@ class CodebookCallback(TrainerCallback):
 
     def on_save(self, args, state: TrainerState, control: TrainerControl, model=None, **kwargs) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        torch.save(model.quantizer.training_state(), folder / self.STATE_FILE)
+        save_file(model.quantizer.training_state(), folder / self.STATE_FILE)
 
 
 def training_arguments(output_dir: str | os.PathLike, **overrides: Any) -> TrainingArguments:

@@ -271,7 +271,7 @@ def test_the_reservoir_keeps_the_newest_vectors_only():
     for seed in range(30):
         quantizer(*tokens(seed=seed))
         quantizer.update_codebook()
-    kept = torch.cat(quantizer.training_state()["reservoir"])
+    kept = torch.cat(list(quantizer.training_state().values()))
     assert 64 <= len(kept) <= 96
     vectors, mask = tokens(seed=29)
     assert (kept @ normalize(vectors, dim=-1)[mask][0] > 0.9999).any()

@@ -114,8 +114,8 @@ def test_a_constant_stays_constant_up_to_the_ends(rate: float):
     np.testing.assert_allclose(resampled, 1.5, rtol=2e-3)
 
 
-@pytest.mark.parametrize(("samples", "rate", "expected"), [(2570, 257, 3000), (2571, 257, 3002), (361, 360, 301)])
-def test_resampling_keeps_every_started_sample(samples: int, rate: float, expected: int):
+@pytest.mark.parametrize(("samples", "rate", "expected"), [(2570, 257, 3000), (2571, 257, 3001), (361, 360, 301)])
+def test_resampling_keeps_the_duration_to_the_nearest_sample(samples: int, rate: float, expected: int):
     assert resample(np.zeros((1, samples), dtype=np.float32), rate, 300).shape == (1, expected)
 
 

@@ -19,6 +19,7 @@ from .signal_anyecg import (
     noise_levels,
     remove_line,
     resample,
+    resampled_length,
     soft_threshold_denoise,
     wavelet_coefficients,
     zero_phase_response,
@@ -166,7 +167,7 @@ def clean_record(
 
 
 def _check_length(samples: int, sampling_rate: float, settings: CleaningSettings) -> None:
-    if count_patches(round(samples * settings.sampling_rate / sampling_rate), settings.patch_size) < 1:
+    if count_patches(resampled_length(samples, sampling_rate, settings.sampling_rate), settings.patch_size) < 1:
         minimum = settings.patch_size / settings.sampling_rate / 2
         raise ValueError(
             f"the record is too short: {samples} samples at {sampling_rate:g} Hz are {samples / sampling_rate:.3g} s,"

@@ -15,6 +15,8 @@ def to_numpy(value: Any) -> np.ndarray:
     """Array of an array, list or torch tensor of any device."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":  # which NumPy lacks
+            value = value.float()
     return np.asarray(value)
 
 

@@ -78,24 +78,26 @@ class RhythmCodebook(nn.Module):
     def gather(self, vectors: torch.Tensor, codes: torch.Tensor, mask: torch.Tensor) -> None:
         """Adds the real tokens of a batch to what the next update will use."""
         vectors, codes = vectors[mask], codes[mask]
-        if self._gathered is None:
-            self._gathered = CodebookStatistics(
-                counts=torch.zeros_like(self.ema_counts, dtype=torch.float32),
-                sums=torch.zeros_like(self.ema_sums, dtype=torch.float32),
-                projection=torch.zeros((), device=vectors.device),
-            )
+        self._gathered = self._gathered or self._no_statistics()
         self._gathered.counts.index_add_(0, codes, torch.ones_like(codes, dtype=torch.float32))
         self._gathered.sums.index_add_(0, codes, vectors)
         unit_codes = normalize(self.embeddings.float(), dim=-1)[codes]
         self._gathered.projection += (vectors * unit_codes).sum()
         self._gathered.vectors.append(_thin(vectors, self.config.codebook_reservoir_size))
 
+    def _no_statistics(self) -> CodebookStatistics:
+        return CodebookStatistics(
+            counts=torch.zeros_like(self.ema_counts, dtype=torch.float32),
+            sums=torch.zeros_like(self.ema_sums, dtype=torch.float32),
+            projection=torch.zeros((), device=self.ema_counts.device),
+            vectors=[self.ema_sums.new_zeros(0, self.config.codebook_dim, dtype=torch.float32)],
+        )
+
     @torch.no_grad()
     def update(self, generator: torch.Generator) -> None:
         """Applies what was gathered, over all processes, and revives dead codes."""
-        gathered, self._gathered = self._gathered, None
-        if gathered is None:
-            return
+        # A process that has gathered nothing still takes part: the others wait for it.
+        gathered, self._gathered = self._gathered or self._no_statistics(), None
         for statistic in (gathered.counts, gathered.sums, gathered.projection):
             _all_reduce(statistic)
         if not gathered.counts.any():
@@ -169,6 +171,7 @@ class VectorQuantizer(nn.Module):
 
         Returns:
             [`QuantizedTokens`]. In training before the start, vectors pass unquantized and the errors are zero.
+            Without gradients nothing is gathered, in whatever mode.
         """
         # Codes are chosen in full precision, also under autocast, so that training and inference choose the same.
         with torch.autocast(vectors.device.type, enabled=False):
@@ -176,7 +179,8 @@ class VectorQuantizer(nn.Module):
 
     def _quantize(self, vectors: torch.Tensor, mask: torch.Tensor) -> QuantizedTokens:
         unit = normalize(vectors.float(), dim=-1)
-        warming_up = self.training and not bool(self.started)
+        learning = self.training and torch.is_grad_enabled()
+        warming_up = learning and not bool(self.started)
         quantized, residual = torch.zeros_like(unit), unit.detach()
         codebook_error = torch.zeros_like(unit[..., 0])
         codes = []
@@ -184,7 +188,7 @@ class VectorQuantizer(nn.Module):
             codes.append(codebook.assign(residual))
             step = codebook.look_up(codes[-1])
             codebook_error = codebook_error + (residual - step).square().sum(dim=-1)
-            if self.training and not warming_up:
+            if learning and not warming_up:
                 codebook.gather(residual, codes[-1], mask)
             quantized = quantized + step
             residual = residual - step.detach()
@@ -214,20 +218,23 @@ class VectorQuantizer(nn.Module):
                 codebook.update(generator)
             return
         self._trim_reservoir()
-        if self.updates > self.config.codebook_warmup_updates and self._reservoir:
-            residual = _gather_from_all_processes(torch.cat(self._reservoir))
+        if self.updates > self.config.codebook_warmup_updates:
+            empty = torch.zeros(0, self.config.codebook_dim, device=self.started.device)
+            residual = _gather_from_all_processes(torch.cat([empty, *self._reservoir]))
+            if not len(residual):
+                return
             for codebook in self.codebooks:
                 residual = codebook.start(residual, generator)
             self.started.fill_(True)
             self._reservoir = []
 
-    def training_state(self) -> dict[str, list[torch.Tensor]]:
-        """What an exact resume needs beside the state dict: the vectors kept for the k-means start."""
-        return {"reservoir": [vectors.cpu() for vectors in self._reservoir]}
+    def training_state(self) -> dict[str, torch.Tensor]:
+        """What an exact resume needs beside the state dict: the vectors kept for the k-means start, by age."""
+        return {f"reservoir.{age:06d}": vectors.cpu() for age, vectors in enumerate(self._reservoir)}
 
-    def load_training_state(self, state: dict[str, list[torch.Tensor]]) -> None:
+    def load_training_state(self, state: dict[str, torch.Tensor]) -> None:
         """Restores [`~VectorQuantizer.training_state`]."""
-        self._reservoir = [vectors.to(self.started.device) for vectors in state["reservoir"]]
+        self._reservoir = [state[name].to(self.started.device) for name in sorted(state)]
 
     def _trim_reservoir(self) -> None:
         """Keeps the newest vectors: the encoder moves during warm-up."""

@@ -27,9 +27,11 @@ MAX_PLAUSIBLE_DEVIATION_MV = 20.0
 USUAL_LEAD_RANGE_MV = (0.1, 10.0)
 FLAT_RANGE_MV = 0.01
 
-# A lead is railed if this share of it lies on its own extreme value in runs of at least this many seconds.
+# A lead is railed if this share of it lies on its own extreme value in runs of at least this many seconds. Nearer to
+# zero than this an extreme value may be the baseline of a noise-free lead.
 RAILED_SHARE = 0.2
 RAILED_RUN_S = 0.1
+RAIL_MV = 1.0
 
 _ALIASES = {
     "I": ("DI", "D1", "L1", "LEADI"),
@@ -161,6 +163,7 @@ def _is_railed(lead_mv: np.ndarray, low: float, high: float, sampling_rate: floa
     on_rail = (lead_mv == low) | (lead_mv == high)
     if np.count_nonzero(on_rail) < RAILED_SHARE * len(lead_mv):
         return False
+    on_rail &= np.abs(lead_mv) >= RAIL_MV
     edges = np.flatnonzero(np.diff(np.concatenate(([False], on_rail, [False])).astype(np.int8)))
     runs = edges[1::2] - edges[::2]
     return runs[runs >= RAILED_RUN_S * sampling_rate].sum() >= RAILED_SHARE * len(lead_mv)
@@ -222,6 +225,16 @@ def remove_line(signal_mv: np.ndarray) -> np.ndarray:
     return centred - slopes[:, None] * times
 
 
+def _resampling_ratio(sampling_rate: float, target_rate: float) -> Fraction:
+    """Exact for rates in whole tenths of a hertz; within 1e-8 for others."""
+    return (Fraction(target_rate) / Fraction(sampling_rate)).limit_denominator(10_000)
+
+
+def resampled_length(samples: int, sampling_rate: float, target_rate: float) -> int:
+    """Samples that [`resample`] returns for `samples` at `sampling_rate` (Hz)."""
+    return round(samples * _resampling_ratio(sampling_rate, target_rate))
+
+
 def resample(signal_mv: np.ndarray, sampling_rate: float, target_rate: float) -> np.ndarray:
     """
     Polyphase resampling with an anti-aliasing filter, on the exact ratio of the rates (257 and 360 Hz included).
@@ -232,9 +245,9 @@ def resample(signal_mv: np.ndarray, sampling_rate: float, target_rate: float) ->
         target_rate (`float`): Wanted rate in Hz.
 
     Returns:
-        `np.ndarray` of shape `(leads, ceil(samples * target_rate / sampling_rate))`, float32.
+        `np.ndarray` of shape `(leads, round(samples * target_rate / sampling_rate))`, float32.
     """
-    ratio = (Fraction(target_rate) / Fraction(sampling_rate)).limit_denominator(1000)
+    ratio = _resampling_ratio(sampling_rate, target_rate)
     up, down = ratio.numerator, ratio.denominator
     if up == down:
         return signal_mv
@@ -246,7 +259,7 @@ def resample(signal_mv: np.ndarray, sampling_rate: float, target_rate: float) ->
     blocks = math.ceil(len(window) / (2 * up) / down)
     extended = np.pad(signal_mv, ((0, 0), (blocks * down, blocks * down)), mode="symmetric")
     resampled = resample_poly(extended, up, down, axis=1, window=window)
-    samples = math.ceil(signal_mv.shape[1] * up / down)
+    samples = resampled_length(signal_mv.shape[1], sampling_rate, target_rate)
     return np.ascontiguousarray(resampled[:, blocks * up : blocks * up + samples])
 
 
@@ -258,7 +271,7 @@ def _anti_aliasing_filter(up: int, down: int) -> np.ndarray:
     return firwin(2 * half_length + 1, 1.0 / max(up, down), window=("kaiser", 5.0)).astype(np.float32)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)  # as long as the record: a day of 24 h is 100 MB
 def zero_phase_response(
     samples: int,
     sampling_rate: float,
@@ -376,6 +389,7 @@ __all__ = [
     "noise_levels",
     "remove_line",
     "resample",
+    "resampled_length",
     "soft_threshold_denoise",
     "wavelet_coefficients",
     "zero_phase_response",
