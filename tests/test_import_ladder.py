@@ -21,10 +21,10 @@ SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 # From the bottom up; `name.*` is a package and everything inside it. A module may import from its own rung and from
 # those below; imports inside functions count.
 LADDER = (
-    ("version", "models.anyecg.configuration_anyecg"),
+    ("version", "windowing", "models.anyecg.configuration_anyecg"),
     (
         *("models.anyecg.signal_anyecg", "models.anyecg.cleaning_anyecg", "models.anyecg.inputs_anyecg"),
-        "models.anyecg.wavelets_anyecg",
+        *("models.anyecg.batching_anyecg", "models.anyecg.wavelets_anyecg"),
     ),
     ("models.anyecg.attention_anyecg", "models.anyecg.layers_anyecg", "models.anyecg.quantization_anyecg"),
     ("models.anyecg.pretrained_anyecg",),

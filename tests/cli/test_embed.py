@@ -1,6 +1,7 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import json
 import sys
 
 import numpy as np
@@ -67,6 +68,19 @@ class TestParquet:
         np.testing.assert_allclose(table["embedding"].to_pylist(), np.stack(list(expected.values())), atol=1e-6)
 
 
+class TestWarnings:
+    def test_each_names_its_record(self, anyecg, checkpoint, half_flat, own_folder):
+        for suffix in ("hea", "dat"):
+            text = (own_folder / f"half_flat.{suffix}").read_bytes()
+            (own_folder / f"other.{suffix}").write_bytes(text.replace(b"half_flat", b"other"))
+        outcome = anyecg("embed", "half_flat", "other", "-o", "e.npy", "--model", checkpoint)
+        assert (outcome.status, outcome.errors) == (0, [])
+        assert outcome.warnings == [
+            "Warning: half_flat: unusable leads are masked: V1 (flat).",
+            "Warning: other: unusable leads are masked: V1 (flat).",
+        ]
+
+
 class TestFailures:
     def test_unreadable_records_are_reported_at_the_end_and_the_others_are_written(
         self, anyecg, checkpoint, folder, truncated, own_folder
@@ -105,10 +119,21 @@ class TestFailures:
         assert outcome.status == 1
         assert outcome.errors == ["anyecg embed: there is no checkpoint folder /no/such/checkpoint."]
 
-    def test_a_path_to_nothing_is_refused_before_any_work(self, anyecg, checkpoint, record, own_folder):
-        outcome = anyecg("embed", "rec", "nowhere", "-o", "e.npy", "--model", checkpoint)
-        assert outcome.status == 1
-        assert outcome.errors == ["anyecg embed: nowhere: expected a record, a folder or a glob, found none of them."]
+    def test_a_path_to_nothing_does_not_stop_the_others(self, anyecg, checkpoint, record, own_folder):
+        outcome = anyecg("embed", "nowhere", "rec", "no/*.dat", "rec.hea", "-o", "e.npy", "--model", checkpoint)
+        assert (outcome.status, outcome.out) == (1, "1 embeddings of length 32 written to e.npy\n")
+        count, first, second = outcome.errors
+        assert count == "2 records could not be used:"
+        assert first == "  nowhere: expected a record, a folder or a glob, found none of them."
+        assert second.startswith("  no/*.dat: expected records in one of the formats")
+        assert (own_folder / "e.records.txt").read_text() == "rec\n"
+
+    @pytest.mark.parametrize("paths", [("nowhere",), ("nowhere", "nothing")])
+    def test_nothing_but_paths_to_nothing_is_one_error(self, anyecg, checkpoint, own_folder, paths):
+        outcome = anyecg("embed", *paths, "-o", "e.npy", "--model", checkpoint)
+        assert (outcome.status, outcome.out) == (1, "")
+        found = " ".join(f"{path}: expected a record, a folder or a glob, found none of them." for path in paths)
+        assert outcome.errors == [f"anyecg embed: {found}"]
         assert not (own_folder / "e.npy").exists()
 
     def test_a_missing_pyarrow_says_how_to_install_it(self, anyecg, checkpoint, record, monkeypatch):
@@ -116,3 +141,22 @@ class TestFailures:
         outcome = anyecg("embed", "rec", "-o", "e.parquet", "--model", checkpoint)
         assert outcome.status == 1
         assert outcome.errors == ['anyecg embed: writing Parquet needs pyarrow: pip install "anyecg-hf[data]"']
+
+
+class TestJSON:
+    def test_it_says_what_was_written_and_what_failed(self, anyecg, checkpoint, record, truncated):
+        outcome = anyecg("embed", "rec", "nowhere", "truncated", "-o", "e.npy", "--json", "--model", checkpoint)
+        facts = json.loads(outcome.out)
+        assert outcome.status == 1 and outcome.errors[0] == "2 records could not be used:"
+        assert (facts["output"], facts["records"]) == ("e.npy", 1)
+        first, second = facts["failures"]
+        assert first == {
+            "path": "nowhere",
+            "error": "nowhere: expected a record, a folder or a glob, found none of them.",
+        }
+        assert second["path"] == "truncated" and "truncated.dat: expected 30000 bytes" in second["error"]
+
+    def test_where_nothing_was_written_it_says_null(self, anyecg, checkpoint, truncated):
+        outcome = anyecg("embed", "truncated", "-o", "e.npy", "--json", "--model", checkpoint)
+        facts = json.loads(outcome.out)
+        assert (outcome.status, facts["output"], facts["records"], len(facts["failures"])) == (1, None, 0, 1)

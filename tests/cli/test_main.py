@@ -17,8 +17,8 @@ MODEL = ("--model", "--device", "--window")
 READING = ("--sampling-rate", "--leads", "--unit")
 OPTIONS = {
     "run": ("RECORD", "--output", "--no-picture", "--start", "--json", *MODEL, *READING),
-    "embed": ("RECORD", "--output", *MODEL, *READING),
-    "tokenize": ("RECORD", "--output", *MODEL, *READING),
+    "embed": ("RECORD", "--output", "--json", *MODEL, *READING),
+    "tokenize": ("RECORD", "--output", "--json", *MODEL, *READING),
     "env": ("--json",),
 }
 

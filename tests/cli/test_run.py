@@ -45,6 +45,14 @@ class TestText:
     def test_it_names_unusable_leads_with_the_reason(self, out):
         assert lines_of(out)["Unusable"] == "V1 (flat); 0 patches masked for missing samples"
 
+    def test_it_counts_patches_masked_for_missing_samples(self, anyecg, checkpoint, own_folder, counts):
+        signal_mv = counts / 1000
+        signal_mv[1, 1000:1500] = np.nan  # 2 to 3 s: patches 8 to 11
+        np.save(own_folder / "a.npy", signal_mv)
+        lines = lines_of(anyecg("run", "a.npy", "--model", checkpoint, "--no-picture", *READING).out)
+        assert lines["Unusable"] == "no lead; 4 patches masked for missing samples"
+        assert [code == "." for code in lines["II"].split()[:24]] == [8 <= patch < 12 for patch in range(24)]
+
     def test_it_shows_codes_of_every_lead_and_dots_where_masked(self, out, checkpoint, half_flat):
         analyzer = RecordAnalyzer(checkpoint)
         with pytest.warns(UserWarning, match="V1"):
@@ -120,10 +128,23 @@ class TestPicture:
             pictures.append(imread(own_folder / "a.png"))
         assert not np.array_equal(*pictures)
 
-    def test_a_start_beyond_the_record_is_refused(self, anyecg, checkpoint, record):
-        outcome = anyecg("run", "rec", "--model", checkpoint, "--start", "50")
+    @pytest.mark.parametrize("start", ["10", "50"])
+    def test_a_start_beyond_the_record_is_refused_before_the_analysis(self, anyecg, record, start):
+        outcome = anyecg("run", "rec", "--model", "/no/such/checkpoint", "--start", start)
+        assert (outcome.status, outcome.out) == (1, "")
+        assert outcome.errors == [f"anyecg run: --start must lie in the record, from 0 to below 10 s, got {start}."]
+
+    @pytest.mark.parametrize("start", ["-1", "nan", "inf"])
+    def test_an_impossible_start_is_refused_before_any_work(self, anyecg, start):
+        outcome = anyecg("run", "nowhere", "--model", "/no/such/checkpoint", f"--start={start}")
         assert outcome.status == 1
-        assert outcome.errors == ["anyecg run: `start_s` must lie in the record, from 0 to below 10 s, got 50.0."]
+        assert outcome.errors == [f"anyecg run: --start must be a number of seconds, 0 or more, got {start}."]
+
+    @pytest.mark.parametrize("output", ["x.jpg", "x"])
+    def test_another_kind_of_picture_is_refused_before_any_work(self, anyecg, output):
+        outcome = anyecg("run", "nowhere", "--model", "/no/such/checkpoint", "-o", output)
+        assert outcome.status == 1
+        assert outcome.errors == [f"anyecg run: the output must end in .png or .pdf or .svg, got {output}."]
 
 
 class TestJSON:
@@ -139,7 +160,8 @@ class TestJSON:
         assert facts["codes"][2] == [-1] * 40
         assert (facts["record"], facts["lead_names"]) == ("half_flat", ["I", "II", "V1"])
         assert (facts["sampling_rate"], facts["samples"], facts["duration_s"]) == (500.0, 5000, 10.0)
-        assert (facts["unusable_leads"], facts["masked_patches"]) == ({"V1": "flat"}, 0)
+        assert facts["unusable_leads"] == [{"index": 2, "lead": "V1", "reason": "flat"}]
+        assert facts["masked_patches"] == 0
         assert (facts["patch_s"], facts["windows"], facts["picture"]) == (0.25, 1, "a.png")
         assert facts["scale_mv"] == pytest.approx(analysis.cleaned.scale)
         assert facts["cleaning"] == list(analysis.cleaned.steps)
@@ -147,6 +169,16 @@ class TestJSON:
         for found, expected in zip(facts["classes"], analysis.classes, strict=True):
             assert found["probability"] == pytest.approx(expected.probability)
             assert (found["description"], found["threshold"]) == (expected.description, expected.threshold)
+
+    def test_unusable_leads_of_one_name_are_all_listed(self, anyecg, checkpoint, own_folder, counts):
+        counts[1:] = 3
+        np.save(own_folder / "a.npy", counts / 1000)
+        reading = ("--sampling-rate", "500", "--unit", "mV", "--leads", "I,unknown,unknown")
+        outcome = anyecg("run", "a.npy", "--model", checkpoint, "--json", "--no-picture", *reading)
+        assert json.loads(outcome.out)["unusable_leads"] == [
+            {"index": 1, "lead": "unknown", "reason": "flat"},
+            {"index": 2, "lead": "unknown", "reason": "flat"},
+        ]
 
     def test_without_a_picture_it_says_null(self, anyecg, checkpoint, record):
         out = anyecg("run", "rec", "--model", checkpoint, "--json", "--no-picture").out
@@ -310,6 +342,11 @@ class TestBadCheckpoints:
         kept = {name: value for name, value in weights.items() if "layers.0" not in name}
         save_file(kept, copy / "model.safetensors", metadata={"format": "pt"})
         assert re.search(r"lacks 16 weights of AnyECGForSequenceClassification", refused(copy))
+
+    def test_impossible_configuration(self, refused, copy):
+        config = (copy / "config.json").read_text()
+        (copy / "config.json").write_text(config.replace('"hidden_size": 32', '"hidden_size": 33'))
+        assert "`hidden_size` (33) must be a multiple of `num_attention_heads` (2)" in refused(copy)
 
     def test_broken_configuration(self, refused, copy):
         (copy / "config.json").write_text("{")

@@ -1,6 +1,7 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import json
 import shutil
 
 import numpy as np
@@ -77,3 +78,16 @@ def test_a_checkpoint_without_a_quantizer_is_one_error(anyecg, checkpoint, recor
     outcome = anyecg("tokenize", "rec", "-o", "codes.parquet", "--model", "copy")
     assert outcome.status == 1
     assert len(outcome.errors) == 1 and "this tokenizer has no quantizer" in outcome.errors[0]
+
+
+def test_json_says_what_was_written_and_what_failed(anyecg, checkpoint, record, own_folder):
+    outcome = anyecg("tokenize", "nowhere", "rec", "-o", "codes.parquet", "--json", "--model", checkpoint)
+    assert outcome.status == 1
+    assert json.loads(outcome.out) == {
+        "output": "codes.parquet",
+        "records": 1,
+        "failures": [
+            {"path": "nowhere", "error": "nowhere: expected a record, a folder or a glob, found none of them."}
+        ],
+    }
+    assert parquet.read_table(own_folder / "codes.parquet").num_rows == 1

@@ -11,12 +11,20 @@ import torch
 from tests.checkpoints import DESCRIPTIONS, THRESHOLDS, WINDOW_PATCHES
 from tests.models.ecg_signals import heartbeats
 
-from anyecg_hf import AnyECGForSequenceClassification, AnyECGModel, AnyECGRhythmQuantizer, AnyECGTokenizer
+from anyecg_hf import (
+    TINY,
+    AnyECGConfig,
+    AnyECGForSequenceClassification,
+    AnyECGModel,
+    AnyECGRhythmQuantizer,
+    AnyECGTokenizer,
+)
 from anyecg_hf.pipelines import ClassProbability, RecordAnalyzer
 from anyecg_hf.records import ECGRecord
 
 LEADS = ("I", "II", "V1")
 PATCH = 75
+SPANS = (slice(0, 33), slice(33, 66), slice(66, 100))  # of the long record, at 40 patches a window
 
 
 def record_of(signal_mv: np.ndarray) -> ECGRecord:
@@ -50,7 +58,7 @@ def classifier(checkpoint) -> AnyECGForSequenceClassification:
 
 @pytest.fixture(scope="module")
 def long_record() -> ECGRecord:
-    """25 s: windows of 40, 40 and 20 patches; a second is missing in lead II."""
+    """25 s: windows of 33, 33 and 34 patches; a second is missing in lead II."""
     signal_mv = beats(25)
     signal_mv[1, 1000:1500] = np.nan
     return record_of(signal_mv)
@@ -58,15 +66,15 @@ def long_record() -> ECGRecord:
 
 @pytest.fixture(scope="module")
 def windows_by_hand(tokenizer, long_record) -> list[dict[str, torch.Tensor]]:
-    """The long record, cleaned as one and cut at patches 40 and 80."""
+    """The long record, cleaned as one and cut at patches 33 and 66."""
     batch = tokenizer(long_record, return_tensors="pt")
     return [
         {
-            "input_values": batch["input_values"][:, :, start : start + WINDOW_PATCHES],
-            "attention_mask": batch["attention_mask"][:, :, start : start + WINDOW_PATCHES],
+            "input_values": batch["input_values"][:, :, span],
+            "attention_mask": batch["attention_mask"][:, :, span],
             "lead_ids": batch["lead_ids"],
         }
-        for start in (0, 40, 80)
+        for span in SPANS
     ]
 
 
@@ -96,15 +104,17 @@ class TestLongRecords:
         cleaned = analyzer.clean(long_record)
         codes = analyzer.encode(cleaned)
         lead_ids = tokenizer.feature(cleaned)["lead_ids"][None]
-        expected = [
-            tokenizer.decode(codes[None, :, start : start + 40], lead_ids, [cleaned.scale])[0] for start in (0, 40, 80)
-        ]
+        expected = [tokenizer.decode(codes[None, :, span], lead_ids, [cleaned.scale])[0] for span in SPANS]
         decoded = analyzer.decode(codes, cleaned)
         assert decoded.shape == (3, 100 * PATCH) and decoded.dtype == np.float32
         np.testing.assert_allclose(decoded, torch.cat(expected, dim=1), atol=1e-6)
 
-    def test_probabilities_are_the_mean_over_windows(self, analyzer, classifier, long_record, windows_by_hand):
-        expected = torch.cat([classifier(**window).logits.sigmoid() for window in windows_by_hand]).mean(dim=0)
+    def test_probabilities_are_the_mean_over_windows_by_their_real_tokens(
+        self, analyzer, classifier, long_record, windows_by_hand
+    ):
+        rows = torch.cat([classifier(**window).logits.sigmoid() for window in windows_by_hand])
+        weights = torch.tensor([3 * 33 - 4, 3 * 33, 3 * 34])
+        expected = (weights[:, None] * rows).sum(dim=0) / weights.sum()
         analysis = analyzer.analyse(long_record)
         assert analysis.windows == 3
         np.testing.assert_allclose([found.probability for found in analysis.classes], expected, atol=1e-6)
@@ -138,20 +148,47 @@ class TestLongRecords:
 
     def test_a_window_without_a_real_patch_counts_for_nothing(self, analyzer, classifier, tokenizer):
         signal_mv = beats(25)
-        signal_mv[:, 4900:10100] = np.nan  # all of the second window
+        signal_mv[:, 4100:8300] = np.nan  # all of the second window and a little more
         record = record_of(signal_mv)
         cleaned = analyzer.clean(record)
-        assert (analyzer.encode(cleaned)[:, 40:80] == -1).all()
+        assert (analyzer.encode(cleaned)[:, SPANS[1]] == -1).all()
         batch = tokenizer(record, return_tensors="pt")
-        kept = [slice(0, 40), slice(80, 100)]
+        kept = [SPANS[0], SPANS[2]]
         names = ("input_values", "attention_mask")
         logits = [
             classifier(**{name: batch[name][:, :, window] for name in names}, lead_ids=batch["lead_ids"]).logits
             for window in kept
         ]
-        expected = torch.cat(logits).sigmoid().mean(dim=0)
+        weights = torch.stack([batch["attention_mask"][:, :, window].sum() for window in kept])
+        expected = (weights[:, None] * torch.cat(logits).sigmoid()).sum(dim=0) / weights.sum()
         np.testing.assert_allclose([c.probability for c in analyzer.classify(cleaned)], expected, atol=1e-6)
         assert np.isfinite(analyzer.embed(cleaned)).all()
+
+    def test_a_record_just_over_a_window_leaves_no_scrap(self, analyzer, monkeypatch):
+        sizes = []
+        pad = analyzer.tokenizer.pad
+
+        def noted(features, **kwargs):
+            sizes.append(features[0]["attention_mask"].shape[1])
+            return pad(features, **kwargs)
+
+        monkeypatch.setattr(analyzer.tokenizer, "pad", noted)
+        cleaned = analyzer.clean(record_of(beats(10.2)))
+        assert cleaned.patch_mask.shape[1] == WINDOW_PATCHES + 1
+        for step in (analyzer.encode, analyzer.embed, analyzer.classify):
+            sizes.clear()
+            step(cleaned)
+            assert sizes == [20, 21]
+
+    def test_a_fifth_of_a_second_more_does_not_change_the_verdict(self):
+        analyzer = RecordAnalyzer(TINY)
+        assert analyzer.classifier.config.trained_time_positions == 10 / analyzer.tokenizer.patch_seconds
+        signal_mv = heartbeats(3, 10.2, 500, noise_mv=0.02)
+        short, long = (
+            np.array([found.probability for found in analyzer.analyse(record_of(signal)).classes])
+            for signal in (signal_mv[:, :5000], signal_mv)
+        )
+        np.testing.assert_allclose(long, short, atol=0.15)
 
 
 class TestOneWindow:
@@ -214,6 +251,23 @@ class TestClasses:
         assert {(found.description, found.threshold) for found in single.analyse(record).classes} == {("", None)}
         several = [found.probability for found in analyzer.analyse(record).classes]
         assert sum(several) != pytest.approx(1.0)
+
+    @pytest.mark.parametrize("problem_type", ["regression", None])
+    def test_a_regression_head_gives_no_probabilities(self, checkpoint, problem_type):
+        config = AnyECGConfig.from_pretrained(checkpoint, num_labels=1, problem_type=problem_type)
+        analyzer = RecordAnalyzer(checkpoint)
+        analyzer.classifier = AnyECGForSequenceClassification(config).eval()
+        with pytest.raises(ValueError, match="need a classifier, but the checkpoint's problem type is 'regression'"):
+            analyzer.analyse(record_of(beats(8)))
+
+    def test_several_labels_without_a_problem_type_exclude_each_other(self, other_config):
+        analyzer = RecordAnalyzer(other_config(problem_type=None))
+        assert sum(found.probability for found in analyzer.analyse(record_of(beats(8))).classes) == pytest.approx(1.0)
+
+    def test_an_unknown_problem_type_is_named(self, analyzer, monkeypatch):
+        monkeypatch.setattr(analyzer.classifier.config, "problem_type", "ranking")
+        with pytest.raises(ValueError, match="problem type is 'ranking'"):
+            analyzer.analyse(record_of(beats(8)))
 
 
 class TestMaskedParts:

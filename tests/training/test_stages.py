@@ -11,6 +11,7 @@ from tests.training.written_records import cleaned_records
 from anyecg_hf import AnyECGRhythmQuantizer
 from anyecg_hf.training.stages import add_codes, pretrain, record_time_positions, train_quantizer
 from anyecg_hf.training.trainer import CodebookCallback, CodebookCollapseError
+from anyecg_hf.windowing import window_spans
 
 STEPS = 20
 WARMING_UP = 4  # a checkpoint before the codebook starts, in the middle of an epoch
@@ -166,8 +167,7 @@ class TestAddCodes:
         records[1].patch_mask[1, 3] = False
         add_codes(records, quantizer, window_patches=5, batch_size=2)
         for record in records:
-            for start in range(0, record.patch_mask.shape[1], 5):
-                window = slice(start, start + 5)
+            for window in window_spans(record.patch_mask.shape[1], 5):
                 expected = quantizer.encode(
                     torch.tensor(record.patches[None, :, window], dtype=torch.float32),
                     torch.tensor(record.patch_mask[None, :, window], dtype=torch.long),

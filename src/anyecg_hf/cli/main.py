@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return parsed.run(parsed)
     except (ValueError, OSError, ImportError, StrictDataclassError) as error:
-        print(f"anyecg {parsed.command}: {error}", file=sys.stderr)
+        print(f"anyecg {parsed.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except SafetensorError as error:
         print(f"anyecg {parsed.command}: the weights of {parsed.model} cannot be read: {error}", file=sys.stderr)

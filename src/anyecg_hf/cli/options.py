@@ -3,8 +3,10 @@
 """Options and steps that several sub-commands share."""
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,14 @@ from typing import Any
 from tqdm import tqdm
 
 from anyecg_hf import TINY
-from anyecg_hf.records import ECGRecord, read_record
+from anyecg_hf.records import ECGRecord, MissingFileError, find_records, read_record
+
+
+def add_batch_options(parser: argparse.ArgumentParser, outputs: str) -> None:
+    """`RECORD`s, `--output` and `--json`."""
+    parser.add_argument("records", nargs="+", metavar="RECORD", help="records, folders or globs")
+    parser.add_argument("-o", "--output", type=Path, required=True, help=f"{outputs} file to write")
+    parser.add_argument("--json", action="store_true", help="print what was written and what failed as JSON")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -62,24 +71,58 @@ class Outcome:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def for_each_record(
-    paths: Iterable[Path], options: argparse.Namespace, work: Callable[[Path, ECGRecord], Any], description: str
-) -> Outcome:
-    """Reads records and works on each, with a progress bar; one that fails is noted and does not stop the others."""
+def for_each_record(options: argparse.Namespace, work: Callable[[Path, ECGRecord], Any], description: str) -> Outcome:
+    """
+    Reads `options.records` and works on each, with a progress bar. One that fails or is missing is noted and does not
+    stop the others; warnings are shown with the record that they are about.
+
+    Raises:
+        `ValueError`: if none of `options.records` exists.
+    """
     outcome = Outcome()
-    for path in tqdm(list(paths), desc=description, unit="record", disable=not sys.stderr.isatty() or None):
-        try:
-            outcome.results.append(work(path, read(path, options)))
-        except (ValueError, OSError) as error:
-            outcome.failures[str(path)] = str(error)
+    paths = _find_each(options.records, outcome.failures)
+    for path in tqdm(paths, desc=description, unit="record", disable=not sys.stderr.isatty() or None):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            try:
+                outcome.results.append(work(path, read(path, options)))
+            except (ValueError, OSError) as error:
+                outcome.failures[str(path)] = str(error)
+        for message in dict.fromkeys(str(warning.message) for warning in caught):
+            tqdm.write(f"Warning: {_with_path(path, message)}", file=sys.stderr)
     return outcome
 
 
-def report_failures(outcome: Outcome) -> int:
-    """Lists what failed on stderr; returns the exit status."""
+def _find_each(sources: list[str], failures: dict[str, str]) -> list[Path]:
+    """Records of all sources, each once; sources without any go to `failures`."""
+    found: dict[Path, None] = {}
+    for source in sources:
+        try:
+            found.update(dict.fromkeys(find_records(source)))
+        except MissingFileError as error:
+            failures[source] = str(error)
+    if not found:
+        raise ValueError(" ".join(failures.values()))
+    return list(found)
+
+
+def _with_path(path: Path | str, message: str) -> str:
+    return message if str(path) in message else f"{path}: {message}"
+
+
+def report(outcome: Outcome, options: argparse.Namespace, summary: str) -> int:
+    """Says what was written on stdout, as `summary` or JSON, and what failed on stderr; returns the exit status."""
+    if options.json:
+        facts = {
+            "output": str(options.output) if outcome.results else None,
+            "records": len(outcome.results),
+            "failures": [{"path": path, "error": error} for path, error in outcome.failures.items()],
+        }
+        print(json.dumps(facts, indent=2))
+    elif outcome.results:
+        print(f"{summary} written to {options.output}")
     if outcome.failures:
         print(f"{len(outcome.failures)} records could not be used:", file=sys.stderr)
         for path, error in outcome.failures.items():
-            message = error if path in error else f"{path}: {error}"
-            print(f"  {message}", file=sys.stderr)
+            print(f"  {_with_path(path, error)}", file=sys.stderr)
     return 1 if outcome.failures else 0

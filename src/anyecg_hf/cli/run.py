@@ -4,12 +4,15 @@
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 from anyecg_hf.cli.options import add_model_options, add_reading_options, read
+from anyecg_hf.cli.tables import check_suffix
 from anyecg_hf.pipelines import RecordAnalysis, RecordAnalyzer
+from anyecg_hf.records import ECGRecord
 
 DESCRIPTION = """Reads one ECG recording and prints what was read and how it was cleaned, its rhythm codes and the class
 probabilities; draws it on ECG paper with the reconstruction from its codes laid over it.
@@ -32,7 +35,11 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("record", metavar="RECORD", help="WFDB record (with or without suffix), CSV or NumPy file")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="PNG", help="picture to write (default: RECORD's name + .png, here)"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="PICTURE",
+        help=".png, .pdf or .svg file to write (default: RECORD's name + .png, here)",
     )
     parser.add_argument("--no-picture", action="store_true", help="write no picture")
     parser.add_argument(
@@ -46,7 +53,11 @@ def add_parser(commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Analyses the record, prints and draws."""
+    if not options.no_picture:
+        _check_picture(options)
     record = read(options.record, options)
+    if not options.no_picture:
+        _check_start(options.start, record)
     analyzer = RecordAnalyzer(options.model, device=options.device, window_s=options.window)
     analysis = analyzer.analyse(record)
     patch_seconds = analyzer.tokenizer.patch_seconds
@@ -60,6 +71,22 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(analysis, patch_seconds, picture)
     return 0
+
+
+def _check_picture(options: argparse.Namespace) -> None:
+    """Refuses what can be refused before the record is read."""
+    from anyecg_hf.plotting.ecg_paper import FORMATS
+
+    if options.output is not None:
+        check_suffix(options.output, FORMATS)
+    if not (math.isfinite(options.start) and options.start >= 0):
+        raise ValueError(f"--start must be a number of seconds, 0 or more, got {options.start:g}.")
+
+
+def _check_start(start_s: float, record: ECGRecord) -> None:
+    """Refuses a picture that starts beyond the record before the record is analysed."""
+    if start_s >= record.duration_s:
+        raise ValueError(f"--start must lie in the record, from 0 to below {record.duration_s:g} s, got {start_s:g}.")
 
 
 def _draw(analysis: RecordAnalysis, analyzer: RecordAnalyzer, path: Path, start_s: float) -> None:
@@ -121,7 +148,10 @@ def _as_json(analysis: RecordAnalysis, patch_seconds: float, picture: Path | Non
         "duration_s": record.duration_s,
         "cleaning": list(cleaned.steps),
         "scale_mv": cleaned.scale,
-        "unusable_leads": {record.lead_names[lead]: why for lead, why in sorted(cleaned.unusable.items())},
+        "unusable_leads": [
+            {"index": lead, "lead": record.lead_names[lead], "reason": why}
+            for lead, why in sorted(cleaned.unusable.items())
+        ],
         "masked_patches": cleaned.masked_patches,
         "patch_s": patch_seconds,
         "codes": analysis.codes.tolist(),

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 
-def check_output(path: Path, suffixes: Sequence[str]) -> None:
-    """Refuses an output of another kind, or in a missing folder, before any work is done."""
+def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
+    """Refuses an output of another kind."""
     if path.suffix not in suffixes:
         raise ValueError(f"the output must end in {' or '.join(suffixes)}, got {path}.")
+
+
+def check_output(path: Path, suffixes: Sequence[str]) -> None:
+    """Refuses an output of another kind, or in a missing folder, before any work is done."""
+    check_suffix(path, suffixes)
     if not path.parent.is_dir():
         raise ValueError(f"the folder {path.parent} of the output does not exist: create it first.")
     if path.suffix == ".parquet":

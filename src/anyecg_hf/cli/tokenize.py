@@ -5,17 +5,17 @@
 import argparse
 from pathlib import Path
 
-from anyecg_hf.cli.options import add_model_options, add_reading_options, for_each_record, report_failures
+from anyecg_hf.cli.options import add_batch_options, add_model_options, add_reading_options, for_each_record, report
 from anyecg_hf.cli.tables import check_output, write_parquet
 from anyecg_hf.pipelines import RecordAnalyzer
-from anyecg_hf.records import ECGRecord, find_records
+from anyecg_hf.records import ECGRecord
 
 DESCRIPTION = """Writes the rhythm codes of recordings, one row a record.
 
   anyecg tokenize records500/ -o codes.parquet
 
-Columns: record, lead_names, patch_s, scale_mv, codes (leads x patches, -1 where masked). Records that cannot be read
-are listed at the end; the others are written all the same."""
+Columns: record, lead_names, patch_s, scale_mv, codes (leads x patches, -1 where masked). Records that are missing or
+cannot be read are listed at the end; the others are written all the same."""
 
 
 def add_parser(commands) -> None:
@@ -26,8 +26,7 @@ def add_parser(commands) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("records", nargs="+", metavar="RECORD", help="records, folders or globs")
-    parser.add_argument("-o", "--output", type=Path, required=True, help=".parquet file to write")
+    add_batch_options(parser, ".parquet")
     add_model_options(parser)
     add_reading_options(parser)
     parser.set_defaults(run=run)
@@ -49,9 +48,8 @@ def run(options: argparse.Namespace) -> int:
             "codes": analyzer.encode(cleaned).tolist(),
         }
 
-    outcome = for_each_record(find_records(options.records), options, tokenize, "tokenize")
+    outcome = for_each_record(options, tokenize, "tokenize")
     if outcome.results:
         columns = {name: [row[name] for row in outcome.results] for name in outcome.results[0]}
         write_parquet(options.output, columns, "int32")
-        print(f"{len(outcome.results)} records written to {options.output}")
-    return report_failures(outcome)
+    return report(outcome, options, f"{len(outcome.results)} records")

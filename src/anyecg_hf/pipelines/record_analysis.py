@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """One checkpoint applied to whole records: codes, reconstruction, embedding and class probabilities.
 
-A record longer than the checkpoint was trained on is walked in windows of that length.
+A record longer than the checkpoint was trained on is walked in even windows of at most that length.
 """
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from transformers import BatchFeature
 
 from anyecg_hf.models.anyecg import (
+    AnyECGConfig,
     AnyECGForSequenceClassification,
     AnyECGModel,
     AnyECGRhythmQuantizer,
@@ -24,6 +26,7 @@ from anyecg_hf.models.anyecg import (
     CleanedECG,
 )
 from anyecg_hf.records import ECGRecord
+from anyecg_hf.windowing import window_spans
 
 _CHECKPOINT_FILES = ("config.json", "preprocessor_config.json")
 
@@ -35,7 +38,7 @@ class ClassProbability:
 
     Attributes:
         label (`str`): Its name in the checkpoint's `id2label`.
-        probability (`float`): Mean over windows.
+        probability (`float`): Mean over windows, weighted by their real patches.
         description (`str`): What the label means, if the checkpoint says so.
         threshold (`float` or `None`): Probability from which on the class counts as present, if the checkpoint has one.
     """
@@ -62,7 +65,7 @@ class RecordAnalysis:
         codes (`np.ndarray` of shape `(L, N)` or `(L, N, Q)`, int64): Rhythm codes, -1 where masked.
         reconstruction_mv (`np.ndarray` of shape `(L, N * S)`, float32): The waveform that the codes stand for, in mV.
         classes (`tuple[ClassProbability, ...]`): In the checkpoint's order.
-        windows (`int`): Windows that the record was walked in.
+        windows (`int`): Windows that the record was classified in.
     """
 
     record: ECGRecord
@@ -83,10 +86,15 @@ class RecordAnalyzer:
     """
     Loads a checkpoint's parts on first use and applies them to records.
 
+    A record that is longer than a window is cleaned whole and then cut into the fewest windows that cover it, evenly:
+    41 patches at 40 a window are walked as 20 and 21, never as 40 and a rest of 1 ([`window_spans`]). Codes and
+    reconstruction come from the same windows, laid end to end; embedding and probabilities are means over windows, each
+    weighted by its patches that are not masked.
+
     Args:
         checkpoint (`str` or `os.PathLike`): Local folder or Hub name.
         device (`str`, *optional*, defaults to `"cpu"`): Where the models run.
-        window_s (`float`, *optional*): Window in seconds for long records; the training window by default.
+        window_s (`float`, *optional*): Longest window in seconds; the training window by default.
 
     Raises:
         `FileNotFoundError`: if `checkpoint` is a path to nothing.
@@ -160,37 +168,32 @@ class RecordAnalyzer:
     @torch.no_grad()
     def decode(self, codes: np.ndarray, cleaned: CleanedECG) -> np.ndarray:
         """Waveform `(L, N * S)` in mV that codes stand for, float32."""
-        trained = self.quantizer.config.trained_time_positions
-        length = self._window_patches(trained, codes.shape[1])
         lead_ids = self.tokenizer.feature(cleaned)["lead_ids"][None]
         decoded = [
-            self.tokenizer.decode(codes[None, :, start : start + length], lead_ids, [cleaned.scale])[0]
-            for start in range(0, codes.shape[1], length)
+            self.tokenizer.decode(codes[None, :, span], lead_ids, [cleaned.scale])[0]
+            for span in self._spans(codes.shape[1], self.quantizer.config.trained_time_positions)
         ]
         return torch.cat(decoded, dim=1).cpu().numpy()
 
     @torch.no_grad()
     def embed(self, cleaned: CleanedECG) -> np.ndarray:
         """Embedding `(D,)` of a cleaned record, float32: the mean over its real tokens, window by window."""
-        total, tokens = 0.0, 0
-        for window in self._windows(cleaned, self.backbone.config.trained_time_positions):
-            real = int(window["attention_mask"].sum())
-            pooled = self.backbone(**self._model_inputs(window)).pooler_output[0]
-            total, tokens = total + real * pooled.float().cpu(), tokens + real
-        return (total / max(tokens, 1)).numpy()
+        trained = self.backbone.config.trained_time_positions
+        return self._mean_over_tokens(cleaned, trained, lambda inputs: self.backbone(**inputs).pooler_output).numpy()
 
     @torch.no_grad()
     def classify(self, cleaned: CleanedECG) -> tuple[ClassProbability, ...]:
-        """Class probabilities, the mean over windows with anything real in them."""
-        config = self.classifier.config
-        rows = [
-            self.classifier(**self._model_inputs(window)).logits[0].float().cpu()
-            for window in self._windows(cleaned, config.trained_time_positions)
-            if window["attention_mask"].any()
-        ]
-        logits = torch.stack(rows)
-        multi_label = config.problem_type == "multi_label_classification"
-        probabilities = (logits.sigmoid() if multi_label else logits.softmax(dim=-1)).mean(dim=0)
+        """
+        Class probabilities, the mean over windows weighted by their real tokens.
+
+        Raises:
+            `ValueError`: if the checkpoint's head is no classifier.
+        """
+        classifier, config = self.classifier, self.classifier.config
+        activation = _activation(config)
+        probabilities = self._mean_over_tokens(
+            cleaned, config.trained_time_positions, lambda inputs: activation(classifier(**inputs).logits.float())
+        )
         return tuple(
             ClassProbability(
                 label=config.id2label[index],
@@ -213,41 +216,63 @@ class RecordAnalyzer:
         """
         cleaned = self.clean(record)
         codes = self.encode(cleaned)
-        length = self._window_patches(self.classifier.config.trained_time_positions, codes.shape[1])
         return RecordAnalysis(
             record=record,
             cleaned=cleaned,
             codes=codes,
             reconstruction_mv=self.decode(codes, cleaned),
             classes=self.classify(cleaned),
-            windows=-(-codes.shape[1] // length),
+            windows=len(self._spans(codes.shape[1], self.classifier.config.trained_time_positions)),
         )
 
-    def _window_patches(self, trained: int | None, patches: int) -> int:
+    def _spans(self, patches: int, trained: int | None) -> list[slice]:
         if self.window_s is not None:
-            return max(1, round(self.window_s / self.tokenizer.patch_seconds))
-        return trained or patches
+            return window_spans(patches, max(1, round(self.window_s / self.tokenizer.patch_seconds)))
+        return window_spans(patches, trained or patches)
 
     def _windows(self, cleaned: CleanedECG, trained: int | None) -> list[BatchFeature]:
         features = self.tokenizer.feature(cleaned)
-        patches = cleaned.patch_mask.shape[1]
-        length = self._window_patches(trained, patches)
         return [
             self.tokenizer.pad(
                 [
                     {
                         **features,
-                        "input_values": features["input_values"][:, start : start + length],
-                        "attention_mask": features["attention_mask"][:, start : start + length],
+                        "input_values": features["input_values"][:, span],
+                        "attention_mask": features["attention_mask"][:, span],
                     }
                 ],
                 return_tensors="pt",
             )
-            for start in range(0, patches, length)
+            for span in self._spans(cleaned.patch_mask.shape[1], trained)
         ]
+
+    def _mean_over_tokens(
+        self, cleaned: CleanedECG, trained: int | None, model: Callable[[dict[str, Any]], torch.Tensor]
+    ) -> torch.Tensor:
+        total, tokens = 0.0, 0
+        for window in self._windows(cleaned, trained):
+            real = int(window["attention_mask"].sum())
+            total, tokens = total + real * model(self._model_inputs(window))[0].float().cpu(), tokens + real
+        if not tokens:
+            raise ValueError("every patch of the record is masked: there is nothing to embed or classify.")
+        return total / tokens
 
     def _model_inputs(self, window: BatchFeature) -> dict[str, Any]:
         return {name: window[name].to(self.device) for name in ("input_values", "attention_mask", "lead_ids")}
+
+
+def _activation(config: AnyECGConfig) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What makes probabilities `(B, C)` of a head's logits `(B, C)`."""
+    # transformers' convention for configurations that do not say.
+    problem = config.problem_type or ("regression" if config.num_labels == 1 else "single_label_classification")
+    if problem == "multi_label_classification":
+        return torch.sigmoid
+    if problem == "single_label_classification":
+        return lambda logits: logits.softmax(dim=-1)
+    raise ValueError(
+        f"class probabilities need a classifier, but the checkpoint's problem type is {problem!r}"
+        f" (`problem_type` {config.problem_type!r}, {config.num_labels} labels): use its logits directly."
+    )
 
 
 def _check_folder(checkpoint: str | os.PathLike) -> None:

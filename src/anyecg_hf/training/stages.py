@@ -20,6 +20,7 @@ from anyecg_hf.models.anyecg.configuration_anyecg import AnyECGArchitectureConfi
 from anyecg_hf.training.collators import MaskedCodeCollator, WindowCollator
 from anyecg_hf.training.trainer import CodebookCallback, LossTermTrainer, train_or_resume, training_arguments
 from anyecg_hf.training.windows import CleanedRecord, RecordWindows
+from anyecg_hf.windowing import window_spans
 
 
 def train_quantizer(
@@ -88,31 +89,27 @@ def add_codes(
     records: list[CleanedRecord], quantizer: AnyECGRhythmQuantizer, window_patches: int, batch_size: int = 16
 ) -> None:
     """
-    Writes the rhythm codes of every record into `record.codes`; records are encoded window by window.
+    Writes the rhythm codes of every record into `record.codes`, encoded window by window ([`window_spans`]).
 
     Args:
         records (`list[CleanedRecord]`): Records, changed in place.
         quantizer ([`AnyECGRhythmQuantizer`]): The frozen quantizer.
-        window_patches (`int`): Patches of a window.
+        window_patches (`int`): Patches of a window, at most.
         batch_size (`int`, *optional*, defaults to 16): Windows of one size encoded together.
     """
     config = quantizer.config
-    windows: dict[tuple[int, int], list[tuple[CleanedRecord, int]]] = {}
+    windows: dict[tuple[int, int], list[tuple[CleanedRecord, slice]]] = {}
     for record in records:
         leads, patches = record.patch_mask.shape
         record.codes = np.full(
             (leads, patches) if config.num_quantizers == 1 else (leads, patches, config.num_quantizers), -1, np.int64
         )
-        for start in range(0, patches, window_patches):
-            windows.setdefault((leads, min(window_patches, patches - start)), []).append((record, start))
+        for span in window_spans(patches, window_patches):
+            windows.setdefault((leads, span.stop - span.start), []).append((record, span))
     batches = [
-        (length, group[first : first + batch_size])
-        for (_, length), group in windows.items()
-        for first in range(0, len(group), batch_size)
+        group[first : first + batch_size] for group in windows.values() for first in range(0, len(group), batch_size)
     ]
-    for length, batch in tqdm(batches, desc="encode", unit="batch"):
-        spans = [slice(start, start + length) for _, start in batch]
-        pairs = list(zip([record for record, _ in batch], spans, strict=True))
+    for pairs in tqdm(batches, desc="encode", unit="batch"):
         codes = quantizer.encode(
             torch.tensor(np.stack([record.patches[:, span] for record, span in pairs]), dtype=torch.float32),
             torch.tensor(np.stack([record.patch_mask[:, span] for record, span in pairs]), dtype=torch.long),

@@ -151,6 +151,27 @@ def test_an_unknown_way_to_pool_is_refused():
         AnyECGConfig(classifier_pooling="sum")
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"hidden_act": "foo"}, "`hidden_act` must be one of"),
+        ({"hidden_dropout": 1.5}, r"`hidden_dropout` is a probability and must lie in \[0, 1\), got 1.5"),
+        ({"rotary_base": -1.0}, "`rotary_base` must be larger than 1, got -1.0"),
+        ({"codebook_dim": 0}, "`codebook_dim` must be at least 1, got 0"),
+        ({"num_decoder_layers": 0}, "`num_decoder_layers` must be at least 1, got 0"),
+        ({"codebook_revival_threshold": -0.1}, "must be at least 0, got -0.1"),
+    ],
+)
+def test_impossible_numbers_are_refused_before_a_layer_meets_them(fields: dict, message: str):
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        AnyECGQuantizerConfig(**fields)
+
+
+def test_a_preset_refuses_fields_that_do_not_exist():
+    with pytest.raises(TypeError, match=r"unknown fields of AnyECGConfig: \['hiden_size'\]"):
+        AnyECGConfig.from_preset("tiny", hiden_size=64)
+
+
 @pytest.mark.parametrize("config_class", CONFIGS)
 def test_a_value_of_the_wrong_type_is_refused(config_class: type):
     with pytest.raises(StrictDataclassFieldValidationError, match="hidden_size"):
@@ -158,9 +179,11 @@ def test_a_value_of_the_wrong_type_is_refused(config_class: type):
 
 
 @pytest.mark.parametrize("config_class", CONFIGS)
-@pytest.mark.parametrize("name", ["initializer_range", "hidden_dropout", "attention_dropout", "rotary_base"])
-def test_whole_numbers_are_numbers_too(config_class: type, name: str):
-    assert getattr(config_class(**{name: 1}), name) == 1
+@pytest.mark.parametrize(
+    ("name", "value"), [("initializer_range", 1), ("hidden_dropout", 0), ("attention_dropout", 0), ("rotary_base", 2)]
+)
+def test_whole_numbers_are_numbers_too(config_class: type, name: str, value: int):
+    assert getattr(config_class(**{name: value}), name) == value
     assert AnyECGQuantizerConfig(demographics_mean=[60, 70, 0]).demographics_mean == [60, 70, 0]
 
 

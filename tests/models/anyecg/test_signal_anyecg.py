@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import math
+import re
 import warnings
 
 import numpy as np
@@ -49,17 +50,27 @@ def test_every_name_of_the_vocabulary_is_itself_in_any_case(name: str):
 @pytest.mark.parametrize(
     ("spelling", "name"),
     [
-        *[("AVR", "aVR"), ("DI", "I"), ("DII", "II"), ("D3", "III"), ("ML2", "MLII"), ("C1", "V1"), ("v-6", "V6")],
-        *[("Lead I", "I"), ("lead_ii", "II"), ("ECG-V3", "V3"), ("x", "VX"), ("Frank Z", "VZ"), ("RV4", "V4R")],
+        *[("AVR", "aVR"), ("DI", "I"), ("DII", "II"), ("DIII", "III"), ("ML2", "MLII"), ("C1", "V1"), ("v 6", "V6")],
+        *[("Lead I", "I"), ("lead_ii", "II"), ("ECG:V3", "V3"), ("x", "VX"), ("Frank Z", "VZ"), ("RV4", "V4R")],
     ],
 )
 def test_usual_spellings_of_leads_are_known(spelling: str, name: str):
     assert canonical_lead_name(spelling) == name
 
 
-@pytest.mark.parametrize("name", ["", "V10", "ABP", "PLETH", "V", "IV", "ECG", "MCL1", "resp"])
+@pytest.mark.parametrize("name", ["", "V10", "ABP", "PLETH", "V", "IV", "ECG", "MCL1", "resp", "D3"])
 def test_what_is_no_ecg_lead_has_no_name(name: str):
     assert canonical_lead_name(name) is None
+
+
+@pytest.mark.parametrize("name", ["-aVR", "aVR-", "-V1", "I-II", "I+II", "V5*", "V1'", "ECG-aVR"])
+def test_inverted_and_derived_leads_are_not_taken_for_the_plain_ones(name: str):
+    assert canonical_lead_name(name) is None
+
+
+def test_a_vocabulary_of_ones_own_comes_first():
+    assert canonical_lead_name("v5r", ["V5R", "unknown"]) == "V5R"
+    assert canonical_lead_name("II", ["V5R", "unknown"]) is None
 
 
 @pytest.mark.parametrize(
@@ -286,10 +297,34 @@ def test_an_infinite_sample_is_an_error_that_names_the_lead():
 
 
 @pytest.mark.parametrize(("factor", "span"), [(0.02, "0.018"), (12.0, "10.9")])
-def test_an_unusual_amplitude_warns(factor: float, span: str):
+def test_an_unusual_amplitude_is_noted(factor: float, span: str):
     signal = heartbeats(leads=3, seconds=5, sampling_rate=250) * np.float32(factor)
-    with pytest.warns(UserWarning, match=rf"median range of a lead is {span}.* mV, outside the usual 0.1-10 mV"):
-        assess_leads(signal, 250, ["I", "II", "III"])
+    (note,) = assess_leads(signal, 250, ["I", "II", "III"]).notes
+    assert re.search(rf"median range of a lead is {span}.* mV, outside the usual 0.1-10 mV", note)
+
+
+def test_volts_taken_for_millivolts_are_noted():
+    signal = heartbeats(leads=3, seconds=5, sampling_rate=250) * np.float32(1e-3)
+    quality = assess_leads(signal, 250, ["I", "II", "III"])
+    assert quality.unusable == {0: "flat", 1: "flat", 2: "flat"}
+    assert "if these are volts, pass unit='V'" in quality.notes[0]
+
+
+def test_one_saturated_lead_of_two_is_masked():
+    signal = heartbeats(leads=2, seconds=5, sampling_rate=250) * np.float32([[100.0], [1.0]])
+    assert assess_leads(signal, 250, ["I", "II"]).unusable == {0: "saturated"}
+
+
+def test_noise_is_not_read_from_interpolated_samples():
+    rng = np.random.default_rng(0)
+    noisy = rng.normal(scale=0.03, size=(2, 3000)).astype(np.float32)
+    missing = np.zeros((2, 3000), dtype=bool)
+    missing[1, 600:2700] = True
+    noisy[missing] = 0.0
+    coefficients = wavelet_coefficients(noisy, "db6", 4)
+    blind, aware = noise_levels(coefficients, 2), noise_levels(coefficients, 2, missing)
+    assert blind[1] < 0.01
+    assert aware == pytest.approx([blind[0], 0.03], rel=0.2)
 
 
 # Patches

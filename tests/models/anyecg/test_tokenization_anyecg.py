@@ -200,7 +200,8 @@ def test_cleaning_says_what_was_done(tokenizer: AnyECGTokenizer, ecg: np.ndarray
 def test_padding_goes_to_the_longest_or_to_the_wanted_length(
     tokenizer: AnyECGTokenizer, ecg: np.ndarray, padding: bool | str, patches: int
 ):
-    batch = tokenizer([ecg, ecg[:, :2000]], 500, LEADS, padding=padding, max_length_s=14.0)
+    max_length_s = 14.0 if padding == "max_length" else None
+    batch = tokenizer([ecg, ecg[:, :2000]], 500, LEADS, padding=padding, max_length_s=max_length_s)
     assert batch["input_values"].shape == (2, 3, patches, 300)
     assert batch["attention_mask"].sum(axis=(1, 2)).tolist() == [30, 12]
     assert not batch["input_values"][1, :, 4:].any()
@@ -222,8 +223,20 @@ def test_truncation_keeps_the_first_seconds_as_they_were(tokenizer: AnyECGTokeni
     cut = tokenizer(ecg, 500, LEADS, truncation=True, max_length_s=4.9)
     np.testing.assert_array_equal(cut["input_values"], whole["input_values"][:, :, :4])
     np.testing.assert_array_equal(cut["scale"], whole["scale"])
-    untouched = tokenizer(ecg, 500, LEADS, max_length_s=4.9)
-    assert untouched["input_values"].shape == whole["input_values"].shape
+    with pytest.raises(ValueError, match="`max_length_s` needs `truncation=True` or"):
+        tokenizer(ecg, 500, LEADS, max_length_s=4.9)
+
+
+def test_an_unknown_setting_is_refused():
+    with pytest.raises(TypeError, match=r"unknown arguments of AnyECGTokenizer: \['samplingrate'\]"):
+        AnyECGTokenizer(samplingrate=250)
+
+
+def test_gaps_are_reported_with_the_record_they_are_in(tokenizer: AnyECGTokenizer, ecg: np.ndarray):
+    gap = ecg.copy()
+    gap[:, 1000:2500] = np.nan
+    with pytest.warns(UserWarning, match="record 1: 4500 missing samples are interpolated and 9 patches masked"):
+        tokenizer([ecg, gap], 500, LEADS)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order of work that turns one record in millivolts into clean patches (paper, section on preprocessing)."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +92,9 @@ class CleanedECG:
         lead_names (`tuple[str, ...]`): Vocabulary names.
         unusable (`dict[int, str]`): Lead index -> why the whole lead is masked.
         masked_patches (`int`): Patches of usable leads that are masked for missing samples.
+        interpolated_samples (`int`): Missing samples of usable leads, at the record's own rate.
         steps (`tuple[str, ...]`): What was done, in order, for people.
+        notes (`tuple[str, ...]`): What was found wanting: unusable leads, gaps, odd amplitudes, for people.
     """
 
     patches: np.ndarray
@@ -103,7 +104,9 @@ class CleanedECG:
     lead_names: tuple[str, ...]
     unusable: dict[int, str]
     masked_patches: int
+    interpolated_samples: int
     steps: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def clean_record(
@@ -133,20 +136,22 @@ def clean_record(
             noise level that is no such number.
     """
     _check_length(signal_mv.shape[1], sampling_rate, settings)
-    _check_given(scale, noise_level)
+    _check_given(scale, noise_level, len(signal_mv))
     quality = assess_leads(signal_mv, sampling_rate, lead_names)
-    _warn_of_unusable_leads(quality, lead_names)
     usable = np.ones(len(signal_mv), dtype=bool)
     usable[list(quality.unusable)] = False
 
-    signal = remove_line(fill_gaps(signal_mv, quality.missing))
-    signal[~usable] = 0.0
+    signal = fill_gaps(signal_mv, quality.missing)
+    if settings.bandpass_low_hz is not None:
+        signal = remove_line(signal)
+    signal = np.where(usable[:, None], signal, np.float32(0.0))
     steps = [f"resampled {sampling_rate:g} -> {settings.sampling_rate} Hz"] * (sampling_rate != settings.sampling_rate)
     signal = resample(signal, sampling_rate, settings.sampling_rate)
     signal, filter_steps = _filter(signal, sampling_rate, settings)
-    signal, noise, denoise_steps = _denoise(signal, settings, noise_level)
+    missing = _resample_mask(quality.missing, sampling_rate, signal.shape[1], settings)
+    signal, noise, denoise_steps = _denoise(signal, missing, settings, noise_level)
 
-    patch_mask = usable[:, None] & ~_gap_patches(quality.missing, sampling_rate, signal.shape[1], settings)
+    patch_mask = usable[:, None] & ~_gap_patches(missing, settings)
     samples = patch_mask.shape[1] * settings.patch_size
     signal = signal[:, :samples]
     real = np.repeat(patch_mask, settings.patch_size, axis=1)[:, : signal.shape[1]]
@@ -154,6 +159,8 @@ def clean_record(
         scale = max(float(signal[real].std(dtype=np.float64)), MIN_SCALE_MV) if real.any() else MIN_SCALE_MV
     patches = cut_patches(signal * np.float32(1.0 / scale), settings.patch_size)
     patches[~patch_mask] = 0.0
+    masked_patches = int(usable.sum() * patch_mask.shape[1] - patch_mask.sum())
+    interpolated_samples = int(quality.missing[usable].sum())
     return CleanedECG(
         patches=patches,
         patch_mask=patch_mask,
@@ -161,8 +168,10 @@ def clean_record(
         noise_level=noise,
         lead_names=tuple(lead_names),
         unusable=quality.unusable,
-        masked_patches=int(usable.sum() * patch_mask.shape[1] - patch_mask.sum()),
+        masked_patches=masked_patches,
+        interpolated_samples=interpolated_samples,
         steps=(*steps, *filter_steps, *denoise_steps, f"scaled by {scale:.3g} mV"),
+        notes=(*quality.notes, *_notes(quality, lead_names, interpolated_samples, masked_patches)),
     )
 
 
@@ -175,17 +184,27 @@ def _check_length(samples: int, sampling_rate: float, settings: CleaningSettings
         )
 
 
-def _check_given(scale: float | None, noise_level: np.ndarray | float | None) -> None:
+def _check_given(scale: float | None, noise_level: np.ndarray | float | None, leads: int) -> None:
     if scale is not None and not (np.isfinite(scale) and scale > 0):
         raise ValueError(f"`scale` must be a positive number of mV, got {scale}.")
-    if noise_level is not None and not (np.isfinite(noise_level) & (np.asarray(noise_level) >= 0)).all():
+    if noise_level is None:
+        return
+    if not (np.isfinite(noise_level) & (np.asarray(noise_level) >= 0)).all():
         raise ValueError(f"`noise_level` must be finite numbers of mV, at least 0, got {noise_level}.")
+    if np.shape(noise_level) not in ((), (leads,)):
+        raise ValueError(f"`noise_level` must be one number or one for each of {leads} leads, got {noise_level}.")
 
 
-def _warn_of_unusable_leads(quality: LeadQuality, lead_names: tuple[str, ...]) -> None:
+def _notes(
+    quality: LeadQuality, lead_names: tuple[str, ...], interpolated_samples: int, masked_patches: int
+) -> list[str]:
+    notes = []
     if quality.unusable:
         found = ", ".join(f"{lead_names[lead]} ({reason})" for lead, reason in sorted(quality.unusable.items()))
-        warnings.warn(f"unusable leads are masked: {found}.", UserWarning, stacklevel=4)
+        notes.append(f"unusable leads are masked: {found}")
+    if interpolated_samples:
+        notes.append(f"{interpolated_samples} missing samples are interpolated and {masked_patches} patches masked")
+    return notes
 
 
 def _filter(signal: np.ndarray, input_rate: float, settings: CleaningSettings) -> tuple[np.ndarray, list[str]]:
@@ -206,14 +225,14 @@ def _filter(signal: np.ndarray, input_rate: float, settings: CleaningSettings) -
 
 
 def _denoise(
-    signal: np.ndarray, settings: CleaningSettings, noise_level: np.ndarray | float | None
+    signal: np.ndarray, missing: np.ndarray, settings: CleaningSettings, noise_level: np.ndarray | float | None
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     if not settings.denoise:
         return signal, np.full(len(signal), np.nan, dtype=np.float32), []
     coefficients = wavelet_coefficients(signal, settings.denoise_wavelet, settings.denoise_levels)
     if noise_level is None:
         level = noise_band_level(settings.sampling_rate, settings.bandpass_high_hz)
-        noise = noise_levels(coefficients, level).astype(np.float32)
+        noise = noise_levels(coefficients, level, missing).astype(np.float32)
     else:
         noise = np.broadcast_to(np.asarray(noise_level, dtype=np.float32), len(signal)).copy()
     denoised = soft_threshold_denoise(
@@ -222,14 +241,18 @@ def _denoise(
     return denoised, noise, [f"{settings.denoise_wavelet} denoising"]
 
 
-def _gap_patches(missing: np.ndarray, sampling_rate: float, samples: int, settings: CleaningSettings) -> np.ndarray:
-    """Patches, `(leads, patches)`, of which more than a tenth of the samples were missing in the record."""
-    patches = count_patches(samples, settings.patch_size)
+def _resample_mask(missing: np.ndarray, sampling_rate: float, samples: int, settings: CleaningSettings) -> np.ndarray:
+    """Missing samples at the rate of the patches, `(leads, samples)`."""
     if not missing.any():
-        return np.zeros((len(missing), patches), dtype=bool)
+        return np.zeros((len(missing), samples), dtype=bool)
     sources = np.minimum(np.arange(samples) * (sampling_rate / settings.sampling_rate), missing.shape[1] - 1)
-    cut = cut_patches(missing[:, sources.round().astype(np.int64)], settings.patch_size)
-    real_samples = np.minimum(settings.patch_size, samples - np.arange(patches) * settings.patch_size)
+    return missing[:, sources.round().astype(np.int64)]
+
+
+def _gap_patches(missing: np.ndarray, settings: CleaningSettings) -> np.ndarray:
+    """Patches, `(leads, patches)`, of which more than a tenth of the samples were missing in the record."""
+    samples, cut = missing.shape[1], cut_patches(missing, settings.patch_size)
+    real_samples = np.minimum(settings.patch_size, samples - np.arange(cut.shape[1]) * settings.patch_size)
     return cut.sum(axis=2) > MAX_MISSING_SHARE * real_samples
 
 

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configurations of AnyECG: the backbone, the rhythm quantizer, their presets and the lead vocabulary."""
 
+from dataclasses import fields
 from typing import Any
 
 import pywt
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
 
 # Part of every checkpoint: `lead_ids` index into this list, so the order is fixed for ever and new names go to the end.
 LEAD_NAMES = (
@@ -148,6 +150,13 @@ class AnyECGArchitectureConfig(PreTrainedConfig):
                 f"`hidden_size` ({self.hidden_size}) must be a multiple of `num_attention_heads`"
                 f" ({self.num_attention_heads})."
             )
+        if self.hidden_act not in ACT2FN:
+            raise ValueError(f"`hidden_act` must be one of {sorted(ACT2FN)}, got {self.hidden_act!r}.")
+        for name in ("hidden_dropout", "attention_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"`{name}` is a probability and must lie in [0, 1), got {getattr(self, name)}.")
+        if self.rotary_base <= 1:
+            raise ValueError(f"`rotary_base` must be larger than 1, got {self.rotary_base}.")
         if self.time_encoding not in TIME_ENCODINGS:
             raise ValueError(f"`time_encoding` must be one of {TIME_ENCODINGS}, got {self.time_encoding!r}.")
         if self.time_encoding == "rotary" and self.head_size % 2:
@@ -246,9 +255,13 @@ class AnyECGConfig(AnyECGArchitectureConfig):
 
         Raises:
             `ValueError`: if there is no such preset.
+            `TypeError`: for a field that does not exist.
         """
         if name not in PRESETS:
             raise ValueError(f"unknown preset {name!r}: choose one of {sorted(PRESETS)}.")
+        known = {field.name for field in fields(cls)} | {"num_labels", "attn_implementation"}
+        if not overrides.keys() <= known:
+            raise TypeError(f"unknown fields of {cls.__name__}: {sorted(overrides.keys() - known)}.")
         return cls(**{**PRESETS[name], **overrides})
 
     def validate_architecture(self) -> None:
@@ -352,6 +365,14 @@ class AnyECGQuantizerConfig(AnyECGArchitectureConfig):
 
     def validate_architecture(self) -> None:
         super().validate_architecture()
+        for name in ("num_decoder_layers", "codebook_dim", "codebook_reservoir_size", "kmeans_iterations"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        if self.codebook_revival_threshold < 0 or self.codebook_warmup_updates < 0:
+            raise ValueError(
+                "`codebook_revival_threshold` and `codebook_warmup_updates` must be at least 0, got"
+                f" {self.codebook_revival_threshold} and {self.codebook_warmup_updates}."
+            )
         if self.codebook_update not in ("ema", "loss"):
             raise ValueError(f"`codebook_update` must be 'ema' or 'loss', got {self.codebook_update!r}.")
         if self.loss_reduction not in ("mean", "sum"):

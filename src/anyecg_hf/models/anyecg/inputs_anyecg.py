@@ -80,8 +80,8 @@ def resolve_lead_names(
             f"expected an array (leads, samples) with {len(names)} leads for lead_names {names}, got shape"
             f" {shape}.{hint}"
         )
-    resolved = [canonical_lead_name(name) for name in names]
-    strange = [name for name, known in zip(names, resolved, strict=True) if known not in vocabulary]
+    resolved = [canonical_lead_name(name, vocabulary) for name in names]
+    strange = [name for name, known in zip(names, resolved, strict=True) if known is None]
     if strange:
         raise ValueError(
             f'unknown lead names {strange}: expected names from {vocabulary}; use "{UNKNOWN_LEAD}" for a lead'

@@ -90,7 +90,7 @@ class AnyECGEmbeddings(nn.Module):
             if bool_masked_pos is None:  # keeps the parameter in the graph, which data-parallel training needs
                 hidden = hidden + 0.0 * self.mask_token
             else:
-                hidden = torch.where(bool_masked_pos[..., None], self.mask_token.to(hidden.dtype), hidden)
+                hidden = torch.where(bool_masked_pos[..., None].bool(), self.mask_token.to(hidden.dtype), hidden)
         hidden = hidden + self.lead_embeddings(lead_ids)[:, :, None]
         if self.time_embeddings is not None:
             hidden = hidden + self.time_embeddings(time_positions)[:, None]
@@ -99,6 +99,11 @@ class AnyECGEmbeddings(nn.Module):
 
 def check_patches(config: AnyECGArchitectureConfig, input_values: torch.Tensor) -> None:
     """Raises `ValueError` unless `input_values` is `(B, L, N, S)` with the config's patch size."""
+    if not torch.is_tensor(input_values):
+        raise TypeError(
+            f"expected input_values as a tensor, got {type(input_values).__name__}: ask the tokenizer for"
+            ' `return_tensors="pt"`.'
+        )
     if input_values.ndim != 4 or input_values.shape[-1] != config.patch_size:
         raise ValueError(
             f"expected input_values (batch, leads, patches, {config.patch_size} samples), got shape"

@@ -103,7 +103,8 @@ class AnyECGModel(AnyECGPreTrainedModel):
             hidden = layer(hidden, mask, rotary, **kwargs)
         real = attention_mask.flatten(1)[..., None].bool()
         hidden = self.norm(hidden).masked_fill(~real, 0.0)
-        pooled = hidden.sum(dim=1) / real.sum(dim=1).clamp(min=1)
+        # In float32: half precision overflows or stalls over the tokens of a long record.
+        pooled = (hidden.sum(dim=1, dtype=torch.float32) / real.sum(dim=1).clamp(min=1)).to(hidden.dtype)
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
 
 
@@ -198,7 +199,7 @@ def masked_code_loss(
             f"label {int(labels.max())} is beyond the codebook of {codebook_size} codes: the tokenizer belongs to"
             " another checkpoint."
         )
-    counted = bool_masked_pos[..., None] & (labels >= 0)
+    counted = bool_masked_pos[..., None].bool() & (labels >= 0)
     targets = torch.where(counted, labels, -100)
     total = nn.functional.cross_entropy(
         logits.flatten(0, -2).float(), targets.flatten(), ignore_index=-100, reduction="sum"

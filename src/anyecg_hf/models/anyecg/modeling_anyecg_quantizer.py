@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import initialization as init
 from transformers.modeling_utils import PreTrainedAudioTokenizerBase
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, logging
 
 from .attention_anyecg import create_cardio_sparse_mask
 from .configuration_anyecg import AnyECGQuantizerConfig
@@ -24,6 +24,8 @@ from .layers_anyecg import (
 from .pretrained_anyecg import AnyECGPreTrainedMixin
 from .quantization_anyecg import QuantizedTokens, RhythmCodebook, VectorQuantizer
 from .wavelets_anyecg import band_lengths, wavelet_decompose, wavelet_matrix
+
+logger = logging.get_logger(__name__)
 
 
 @dataclass
@@ -247,6 +249,7 @@ class AnyECGRhythmQuantizer(AnyECGQuantizerPreTrainedModel):
             `torch.LongTensor` of shape `(B, L, N)`, or `(B, L, N, Q)` with several codebooks; -1 where masked.
         """
         check_patches(self.config, input_values)
+        self._warn_if_untrained()
         attention_mask, lead_ids = complete_inputs(self.config, input_values, attention_mask, lead_ids)
         positions = time_positions(self.config, input_values.shape[2], 0, input_values.device)
         tokens = self._quantize(input_values, attention_mask, lead_ids, positions)
@@ -291,6 +294,13 @@ class AnyECGRhythmQuantizer(AnyECGQuantizerPreTrainedModel):
         """Share of the codebook in running use, the mean over residual codebooks."""
         shares = [codebook.share_in_use() for codebook in self.quantizer.codebooks]
         return sum(shares) / len(shares)
+
+    def _warn_if_untrained(self) -> None:
+        if not bool(self.quantizer.started):
+            logger.warning_once(
+                "This quantizer's codebook was never started: its codes are random. Train it and call"
+                " `update_codebook()` after every optimiser step, beyond `codebook_warmup_updates`."
+            )
 
     def _quantize(
         self,

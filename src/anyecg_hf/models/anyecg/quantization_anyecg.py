@@ -126,10 +126,10 @@ class RhythmCodebook(nn.Module):
         centres = spherical_kmeans(vectors, len(self.ema_counts), self.config.kmeans_iterations, generator)
         codes = (vectors @ centres.T).argmax(dim=-1)
         counts = torch.bincount(codes, minlength=len(centres)).float()
-        # Counts of the start itself, so that codes which then go unused fall behind and are revived in time.
-        self._place(torch.arange(len(centres), device=centres.device), centres, counts.clamp(min=1.0))
         if self.stage:
             self.gain.fill_((vectors * centres[codes]).sum(dim=-1).mean())
+        # Counts of the start itself, so that codes which then go unused fall behind and are revived in time.
+        self._place(torch.arange(len(centres), device=centres.device), centres, counts.clamp(min=1.0))
         return vectors - self.look_up(codes)
 
     @torch.no_grad()
@@ -137,7 +137,8 @@ class RhythmCodebook(nn.Module):
         vectors = normalize(vectors, dim=-1)
         self.embeddings[codes] = vectors.to(self.embeddings.dtype)
         self.ema_counts[codes] = counts
-        self.ema_sums[codes] = vectors * counts.reshape(-1, 1)
+        # A residual stage gathers vectors of about the length of its gain.
+        self.ema_sums[codes] = vectors * counts.reshape(-1, 1) * self.gain
 
     def share_in_use(self) -> float:
         """Share of codes whose running count is at least the revival threshold's share of uniform use."""
@@ -194,6 +195,7 @@ class VectorQuantizer(nn.Module):
             residual = residual - step.detach()
         if warming_up:
             self._reservoir.append(_thin(unit.detach()[mask], self.config.codebook_reservoir_size // 4))
+            self._trim_reservoir()
             quantized, codebook_error = unit, 0.0 * codebook_error
         commitment_error = (unit - quantized.detach()).square().sum(dim=-1)
         passed = unit + (quantized - unit).detach()
@@ -217,7 +219,6 @@ class VectorQuantizer(nn.Module):
             for codebook in self.codebooks:
                 codebook.update(generator)
             return
-        self._trim_reservoir()
         if self.updates > self.config.codebook_warmup_updates:
             empty = torch.zeros(0, self.config.codebook_dim, device=self.started.device)
             residual = _gather_from_all_processes(torch.cat([empty, *self._reservoir]))

@@ -6,7 +6,9 @@ Signals are float32 millivolts of shape `(leads, samples)`, time last.
 """
 
 import math
+import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -33,47 +35,50 @@ RAILED_SHARE = 0.2
 RAILED_RUN_S = 0.1
 RAIL_MV = 1.0
 
+# Spellings beyond the vocabulary's own; case, blanks, underscores and the prefixes of `_PREFIX` do not count.
 _ALIASES = {
-    "I": ("DI", "D1", "L1", "LEADI"),
-    "II": ("DII", "D2", "L2", "LEADII"),
-    "III": ("DIII", "D3", "L3", "LEADIII"),
-    "aVR": ("AVR",),
-    "aVL": ("AVL",),
-    "aVF": ("AVF",),
-    **{f"V{number}": (f"C{number}", f"LEADV{number}") for number in (1, 2, 3, 4, 5, 6, 7, 8, 9)},
-    "VX": ("X", "FRANKX"),
-    "VY": ("Y", "FRANKY"),
-    "VZ": ("Z", "FRANKZ"),
-    "MLII": ("ML II", "ML2", "MODIFIEDII"),
+    "I": ("DI",),
+    "II": ("DII",),
+    "III": ("DIII",),
+    **{f"V{number}": (f"C{number}",) for number in (1, 2, 3, 4, 5, 6, 7, 8, 9)},
+    "VX": ("X", "Frank X"),
+    "VY": ("Y", "Frank Y"),
+    "VZ": ("Z", "Frank Z"),
+    "MLII": ("ML2", "modified II"),
     "V3R": ("RV3",),
     "V4R": ("RV4",),
 }
+_PREFIX = re.compile(r"(?:MDCECGLEAD|ECGLEAD|ECG|LEAD):?(?=.)")
 
 
 def _comparable(name: str) -> str:
-    """Upper case without blanks, underscores, hyphens and the prefixes that file formats put before a lead name."""
-    plain = "".join(character for character in name.upper() if character.isalnum())
-    for prefix in ("MDCECGLEAD", "ECGLEAD", "ECG", "LEAD"):
-        if plain.startswith(prefix) and len(plain) > len(prefix):
-            return plain[len(prefix) :]
-    return plain
+    """
+    A name without what spellings differ by. Signs stay: `-aVR` is no aVR, and `I-II` is no lead III.
+    """
+    plain = name.upper().replace(" ", "").replace("_", "")
+    return _PREFIX.sub("", plain, count=1) if _PREFIX.match(plain) else plain
 
 
-_CANONICAL = {_comparable(name): name for name in LEAD_NAMES}
-_CANONICAL.update({_comparable(alias): name for name, aliases in _ALIASES.items() for alias in aliases})
+@lru_cache(maxsize=16)
+def _spellings(vocabulary: tuple[str, ...]) -> dict[str, str]:
+    spellings = {
+        _comparable(alias): name for name, aliases in _ALIASES.items() if name in vocabulary for alias in aliases
+    }
+    return {**spellings, **{_comparable(name): name for name in vocabulary}}
 
 
-def canonical_lead_name(name: str) -> str | None:
+def canonical_lead_name(name: str, vocabulary: Sequence[str] = LEAD_NAMES) -> str | None:
     """
     Finds the vocabulary's spelling of a lead name.
 
     Args:
         name (`str`): A lead name in any usual spelling: `"avr"`, `"MDC_ECG_LEAD_I"`, `"DII"`, `"ECG V1"`.
+        vocabulary (`Sequence[str]`, *optional*): Names to choose from; the package's by default.
 
     Returns:
-        `str` or `None`: the name as in the lead vocabulary, `None` if it is not known there.
+        `str` or `None`: the name as in the vocabulary, `None` if it is not known there.
     """
-    return _CANONICAL.get(_comparable(str(name)))
+    return _spellings(tuple(vocabulary)).get(_comparable(str(name)))
 
 
 def millivolts_per_unit(unit: str) -> float:
@@ -110,10 +115,12 @@ class LeadQuality:
     Attributes:
         unusable (`dict[int, str]`): lead index -> why it cannot be used.
         missing (`np.ndarray` of shape `(leads, samples)`, bool): samples that were NaN.
+        notes (`tuple[str, ...]`): what looks odd but is no reason to refuse, for people.
     """
 
     unusable: dict[int, str]
     missing: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 def assess_leads(signal_mv: np.ndarray, sampling_rate: float, lead_names: list[str]) -> LeadQuality:
@@ -130,8 +137,8 @@ def assess_leads(signal_mv: np.ndarray, sampling_rate: float, lead_names: list[s
         [`LeadQuality`]
 
     Raises:
-        `ValueError`: for infinite samples, and if the median over leads of the 99th percentile of the absolute
-            deviation from the lead's own median exceeds 20 mV, which no ECG does.
+        `ValueError`: for infinite samples, and if the 99th percentile of the absolute deviation from the lead's own
+            median exceeds 20 mV, which no ECG does, in more than half of the leads that are not flat.
     """
     missing = np.isnan(signal_mv)
     if missing.any():
@@ -156,7 +163,23 @@ def assess_leads(signal_mv: np.ndarray, sampling_rate: float, lead_names: list[s
             unusable[int(lead)] = "railed"
     live = np.flatnonzero(present & ~(spans < FLAT_RANGE_MV))
     unusable.update(_saturated_leads(signal_mv, live, spans))
-    return LeadQuality(unusable=unusable, missing=missing)
+    return LeadQuality(unusable=unusable, missing=missing, notes=_range_notes(spans[present], spans[live]))
+
+
+def _range_notes(present_spans: np.ndarray, live_spans: np.ndarray) -> tuple[str, ...]:
+    low, high = USUAL_LEAD_RANGE_MV
+    if len(live_spans):
+        span = float(np.median(live_spans))
+        if low <= span <= high:
+            return ()
+        return (
+            f"the median range of a lead is {span:.4g} mV, outside the usual {low:g}-{high:g} mV: check unit and gain",
+        )
+    if present_spans.any():
+        return (
+            f"no lead ranges over more than {float(present_spans.max()):.2g} mV: if these are volts, pass unit='V'",
+        )
+    return ()
 
 
 def _is_railed(lead_mv: np.ndarray, low: float, high: float, sampling_rate: float) -> bool:
@@ -170,31 +193,22 @@ def _is_railed(lead_mv: np.ndarray, low: float, high: float, sampling_rate: floa
 
 
 def _saturated_leads(signal_mv: np.ndarray, live: np.ndarray, spans: np.ndarray) -> dict[int, str]:
-    """Leads whose deviation is beyond any ECG; an error if that is so for half of the `live` ones."""
-    if not len(live):
-        return {}
+    """Leads whose deviation is beyond any ECG; an error if that is so for more than half of the `live` ones."""
     deviations = np.zeros(len(live))
     for position, lead in enumerate(live):
         if spans[lead] > MAX_PLAUSIBLE_DEVIATION_MV:  # a smaller range cannot hold a larger deviation
             samples = signal_mv[lead][~np.isnan(signal_mv[lead])]
             deviations[position] = np.percentile(np.abs(samples - np.median(samples)), 99)
-    typical = float(np.median(deviations))
-    if typical > MAX_PLAUSIBLE_DEVIATION_MV:
+    beyond = deviations > MAX_PLAUSIBLE_DEVIATION_MV
+    if 2 * beyond.sum() > len(live):
+        typical = float(np.median(deviations[beyond]))
         likely = "microvolts (unit='uV')" if typical < 1e5 else "nanovolts (unit='nV') or unscaled integers"
         raise ValueError(
             f"the signal deviates by {typical:.4g} mV from its median in a typical lead, and no ECG exceeds"
             f" {MAX_PLAUSIBLE_DEVIATION_MV:g} mV: these are probably {likely} or raw analog-to-digital counts. Pass the"
             " right `unit`, or divide counts by the gain first."
         )
-    low, high = USUAL_LEAD_RANGE_MV
-    span = float(np.median(spans[live]))
-    if not low <= span <= high:
-        warnings.warn(
-            f"the median range of a lead is {span:.4g} mV, outside the usual {low:g}-{high:g} mV: check unit and gain.",
-            UserWarning,
-            stacklevel=4,
-        )
-    return {int(live[i]): "saturated" for i in np.flatnonzero(deviations > MAX_PLAUSIBLE_DEVIATION_MV)}
+    return {int(lead): "saturated" for lead in live[beyond]}
 
 
 def fill_gaps(signal_mv: np.ndarray, missing: np.ndarray) -> np.ndarray:
@@ -334,9 +348,34 @@ def wavelet_coefficients(signal_mv: np.ndarray, wavelet: str, levels: int) -> li
         return pywt.wavedec(signal_mv, wavelet, mode="symmetric", level=levels, axis=1)
 
 
-def noise_levels(coefficients: list[np.ndarray], band_level: int) -> np.ndarray:
-    """Robust standard deviation (median absolute value / 0.6745) of the details at `band_level`, per lead in mV."""
-    return np.median(np.abs(coefficients[-band_level]), axis=1) / 0.6745
+def noise_levels(coefficients: list[np.ndarray], band_level: int, missing: np.ndarray | None = None) -> np.ndarray:
+    """
+    Robust standard deviation (median absolute value / 0.6745) of the details at `band_level`.
+
+    Args:
+        coefficients (`list[np.ndarray]`): From [`wavelet_coefficients`].
+        band_level (`int`): Level to read the noise from.
+        missing (`np.ndarray` of shape `(leads, samples)`, bool, *optional*): Interpolated samples; coefficients near
+            them hold no noise and do not count.
+
+    Returns:
+        `np.ndarray` of shape `(leads,)`: noise in mV.
+    """
+    details = np.abs(coefficients[-band_level])
+    levels = np.median(details, axis=1) / 0.6745
+    for lead in np.flatnonzero(missing.any(axis=1)) if missing is not None else ():
+        real = ~_near(missing[lead], details.shape[1], 2**band_level)
+        if real.any():
+            levels[lead] = np.median(details[lead, real]) / 0.6745
+    return levels
+
+
+def _near(missing: np.ndarray, coefficients: int, stride: int) -> np.ndarray:
+    """Which coefficients, one for every `stride` samples, lie within eight of them of a missing sample."""
+    padded = np.pad(missing, (0, -len(missing) % stride)).reshape(-1, stride).any(axis=1)
+    spread = np.convolve(padded, np.ones(17), mode="same") > 0
+    # The borders add a few coefficients at the end.
+    return np.pad(spread, (0, max(0, coefficients - len(spread))), mode="edge")[:coefficients]
 
 
 def soft_threshold_denoise(

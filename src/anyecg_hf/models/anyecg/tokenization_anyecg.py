@@ -4,6 +4,7 @@
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers import BatchFeature, SequenceFeatureExtractor
 
+from .batching_anyecg import pad_features
 from .cleaning_anyecg import CleanedECG, CleaningSettings, clean_record
 from .configuration_anyecg import LEAD_NAMES
-from .inputs_anyecg import as_records, as_signal, resolve_lead_names, spread, spread_lead_names, to_numpy
+from .inputs_anyecg import as_records, as_signal, resolve_lead_names, spread, spread_lead_names
 from .signal_anyecg import check_sampling_rate, millivolts_per_unit
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 QUANTIZER_SUBFOLDER = "quantizer"
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
+# What `transformers` itself stores beside our settings.
+_LIBRARY_FIELDS = {
+    *("padding_side", "return_attention_mask", "feature_extractor_type", "processor_class", "auto_map", "_auto_class"),
+    *("name_or_path", "transformers_version", "_processor_class"),
+}
 _PRIVATE_STATE = ("_quantizer", "_quantizer_source", "_device")
 
 
@@ -83,6 +90,8 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
     ):
         for fixed in ("feature_size", "padding_value"):  # stored by the base class, not open to choice
             kwargs.pop(fixed, None)
+        if not kwargs.keys() <= _LIBRARY_FIELDS:
+            raise TypeError(f"unknown arguments of AnyECGTokenizer: {sorted(kwargs.keys() - _LIBRARY_FIELDS)}.")
         super().__init__(feature_size=patch_size, sampling_rate=sampling_rate, padding_value=0.0, **kwargs)
         self.patch_size = patch_size
         self.lead_names = list(lead_names)
@@ -142,6 +151,20 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
             `ValueError`: if anything about the input is missing, contradictory or impossible; the message says what
                 was expected and what to do.
         """
+        cleaned = self._clean(ecg, sampling_rate, lead_names, unit, scale, noise_level)
+        if cleaned.notes:
+            warnings.warn("; ".join(cleaned.notes) + ".", UserWarning, stacklevel=2)
+        return cleaned
+
+    def _clean(
+        self,
+        ecg: Any,
+        sampling_rate: float | None,
+        lead_names: Sequence[str] | str | None,
+        unit: str,
+        scale: float | None,
+        noise_level: Any,
+    ) -> CleanedECG:
         if hasattr(ecg, "signal_mv"):
             ecg, sampling_rate, lead_names, unit = self._from_record(ecg, sampling_rate, lead_names, unit)
         rate = check_sampling_rate(sampling_rate)
@@ -203,15 +226,19 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
             "noise_level": [noise_level] if len(records) == 1 else spread(noise_level, len(records), "noise_level"),
         }
         patches = self._patches_in(max_length_s, truncation, padding)
-        features = []
+        features, notes = [], []
         for index, record in enumerate(records):
             try:
-                cleaned = self.clean(record, **{name: values[index] for name, values in arguments.items()})
+                cleaned = self._clean(record, **{name: values[index] for name, values in arguments.items()})
             except ValueError as error:
                 if len(records) == 1:
                     raise
                 raise ValueError(f"record {index} of {len(records)}: {error}") from error
             features.append(self.feature(cleaned, max_patches=patches if truncation else None))
+            if cleaned.notes:
+                notes.append(f"record {index}: " * (len(records) > 1) + "; ".join(cleaned.notes))
+        if notes:
+            warnings.warn(". ".join(notes) + ".", UserWarning, stacklevel=2)
         return self.pad(
             features, padding=padding, max_length=patches if padding == "max_length" else None,
             return_tensors=return_tensors,
@@ -250,44 +277,15 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         Returns:
             [`BatchFeature`]
         """
-        if isinstance(processed_features, Mapping):
-            keys = list(processed_features)
-            processed_features = [
-                dict(zip(keys, row, strict=True)) for row in zip(*processed_features.values(), strict=True)
-            ]
-        columns = {key: [to_numpy(item[key]) for item in processed_features] for key in processed_features[0]}
-        if padding not in (True, False, "longest", "max_length", "do_not_pad"):
-            raise ValueError(
-                f"`padding` must be True, False, 'longest', 'max_length' or 'do_not_pad', got {padding!r}."
-            )
-        if padding is False or padding == "do_not_pad":
-            stackable = {len({value.shape for value in values}) == 1 for values in columns.values()}
-            if return_tensors is not None and stackable != {True}:
-                raise ValueError("records of different sizes need `padding=True` to become one tensor.")
-            if return_tensors is None:
-                return BatchFeature(columns)
-        leads = max(len(values) for values in columns["lead_ids"])
-        longest = max(values.shape[1] for values in columns["input_values"])
-        if padding == "max_length":
-            if max_length is None:
-                raise ValueError('`padding="max_length"` needs `max_length_s` (or `max_length`, in patches).')
-            longest = max(longest, max_length)
-        shapes = {
-            "input_values": (leads, longest, self.patch_size),
-            "attention_mask": (leads, longest),
-            "lead_ids": (leads,),
-        }
-        batch = {
-            key: _stack_padded(values, shapes[key]) if key in shapes else np.stack(values)
-            for key, values in columns.items()
-        }
-        return BatchFeature(batch, tensor_type=return_tensors or "np")
+        return pad_features(processed_features, padding, max_length, return_tensors)
 
     def _patches_in(self, max_length_s: float | None, truncation: bool, padding: bool | str) -> int | None:
         if max_length_s is None:
             if truncation or padding == "max_length":
                 raise ValueError('`truncation=True` and `padding="max_length"` need `max_length_s`, in seconds.')
             return None
+        if not truncation and padding != "max_length":
+            raise ValueError('`max_length_s` needs `truncation=True` or `padding="max_length"` to have an effect.')
         patches = int(max_length_s * self.sampling_rate // self.patch_size)
         if patches < 1:
             raise ValueError(
@@ -363,7 +361,12 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         """
         import torch
 
-        batch = ecg if isinstance(ecg, Mapping) and "input_values" in ecg else self(ecg, **kwargs)
+        if isinstance(ecg, Mapping) and "input_values" in ecg:
+            if kwargs:
+                raise TypeError(f"a batch is cleaned already: leave out {sorted(kwargs)}.")
+            batch = ecg
+        else:
+            batch = self(ecg, **kwargs)
         quantizer = self.quantizer
         inputs = {
             name: torch.as_tensor(batch[name]).to(quantizer.device)
@@ -389,7 +392,7 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         quantizer = self.quantizer
         codes, lead_ids, scale = (torch.as_tensor(value).to(quantizer.device) for value in (codes, lead_ids, scale))
         patches = quantizer.decode(codes, lead_ids)
-        return patches.flatten(2).float() * scale.float()[:, None, None]
+        return patches.flatten(2).float() * scale.float().reshape(-1, 1, 1)
 
     # Saving, loading, pickling
 
@@ -431,13 +434,6 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
     def __getstate__(self) -> dict[str, Any]:
         """Workers get the settings and where the quantizer lies, not its weights."""
         return {**self.__dict__, "_quantizer": None}
-
-
-def _stack_padded(values: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    stacked = np.zeros((len(values), *shape), dtype=values[0].dtype)
-    for row, value in zip(stacked, values, strict=True):
-        row[tuple(slice(size) for size in value.shape)] = value
-    return stacked
 
 
 __all__ = ["AnyECGTokenizer"]
