@@ -6,14 +6,15 @@
 
 `DATA_ROOT` holds the corpora's folders (`ptb-xl/`, `ludb/`, ...). A run that was interrupted goes on where it stopped.
 PTB-XL folds 1-7 and the other licensed corpora train, fold 8 selects, fold 9 is only fingerprinted here to keep its
-copies out of training; `evaluate_anyecg_tiny.py` reports on it.
+copies out of training; `evaluate_anyecg_tiny.py` reports on it. A run folder belongs to the arguments of its
+first start.
 """
 
 import argparse
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import transformers
@@ -22,8 +23,15 @@ from anyecg_hf import TINY, AnyECGConfig, AnyECGQuantizerConfig, AnyECGRhythmQua
 from anyecg_hf.evaluation.metrics import best_thresholds
 from anyecg_hf.training.export import export_checkpoint
 from anyecg_hf.training.finetuning import AnyECGClassifierWithCodes, class_probabilities, finetune_classifier
-from anyecg_hf.training.licensed_records import SUPERCLASSES, list_records, refuse_leaks, split_records
+from anyecg_hf.training.licensed_records import (
+    SUPERCLASSES,
+    joint_fingerprint,
+    list_records,
+    refuse_leaks,
+    split_records,
+)
 from anyecg_hf.training.stages import add_codes, pretrain, train_quantizer
+from anyecg_hf.training.trainer import training_arguments, training_facts
 from anyecg_hf.training.windows import CleanedRecord, CleanedRecords, RecordWindows, clean_records
 
 WINDOW_PATCHES = 40  # 10 s of 0.25 s patches
@@ -61,8 +69,13 @@ BACKBONE = AnyECGConfig(
 )
 FINETUNING_CONFIG = {"classifier_pooling": "mean_max", "classifier_dropout": 0.2, "hidden_dropout": 0.1}
 FINETUNING = {"learning_rate": 3e-4, "weight_decay": 0.05}
+PATIENCE = 6
+LEAD_DROPOUT = 0.2
 MASKING = (("random", 0.5, 0.5), ("whole_time", 0.4, 0.35), ("whole_lead", 0.4, 0.15))
-
+FINETUNING_MASKING = (("random", 0.5, 1.0),)
+LOSS_TERMS = ("morphology", "frequency", "demography", "codebook", "commitment")
+# Arguments of this script that decide the weights.
+DECIDING = ("quantizer_steps", "pretraining_steps", "finetuning_epochs", "seed", "cuda")
 
 DESCRIPTIONS = {
     "NORM": "normal ECG",
@@ -83,7 +96,7 @@ class Corpora:
     @property
     def fingerprint(self) -> str:
         """Hash of the signals of all training records."""
-        return hashlib.sha256("".join(sorted(self.train.fingerprints)).encode()).hexdigest()
+        return joint_fingerprint(self.train.fingerprints)
 
     def listing(self) -> dict[str, list[str] | dict[str, str]]:
         """Names of the records of every stage, and the ones that could not be used with the reason."""
@@ -119,8 +132,8 @@ def stage_1(corpora: Corpora, tokenizer: AnyECGTokenizer, arguments: argparse.Na
             corpora.train.records,
             arguments.output / "stage1",
             WINDOW_PATCHES,
-            max_steps=arguments.quantizer_steps,
-            **shared_arguments(arguments),
+            lead_dropout=LEAD_DROPOUT,
+            **stage_arguments(arguments)["quantizer"],
         )
         quantizer.save_pretrained(folder)
     return AnyECGRhythmQuantizer.from_pretrained(folder).eval()
@@ -137,8 +150,8 @@ def stage_2(corpora: Corpora, tokenizer: AnyECGTokenizer, arguments: argparse.Na
             arguments.output / "stage2",
             WINDOW_PATCHES,
             strategies=MASKING,
-            max_steps=arguments.pretraining_steps,
-            **shared_arguments(arguments),
+            lead_dropout=LEAD_DROPOUT,
+            **stage_arguments(arguments)["pretraining"],
         )
         model.save_pretrained(folder)
     return folder
@@ -157,8 +170,10 @@ def stage_3(
         arguments.output / "stage3",
         WINDOW_PATCHES,
         config_overrides={"label_descriptions": DESCRIPTIONS, **FINETUNING_CONFIG},
-        num_train_epochs=arguments.finetuning_epochs,
-        **{**shared_arguments(arguments), **FINETUNING},
+        strategies=FINETUNING_MASKING,
+        lead_dropout=LEAD_DROPOUT,
+        patience=PATIENCE,
+        **stage_arguments(arguments)["finetuning"],
     )
     windows = RecordWindows(corpora.selection.records, WINDOW_PATCHES, training=False, most_windows=1)
     scores = class_probabilities(model, tokenizer, windows)
@@ -168,9 +183,66 @@ def stage_3(
     return model
 
 
-def shared_arguments(arguments: argparse.Namespace) -> dict:
-    """What the stages' `TrainingArguments` have in common."""
-    return {"per_device_train_batch_size": 16, "bf16": True, "use_cpu": not arguments.cuda, "seed": arguments.seed}
+def stage_arguments(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Fields of each stage's `TrainingArguments` that differ from the defaults of [`training_arguments`]."""
+    shared = {"per_device_train_batch_size": 16, "bf16": True, "use_cpu": not arguments.cuda, "seed": arguments.seed}
+    return {
+        "quantizer": {**shared, "max_steps": arguments.quantizer_steps},
+        "pretraining": {**shared, "max_steps": arguments.pretraining_steps},
+        "finetuning": {**shared, **FINETUNING, "num_train_epochs": arguments.finetuning_epochs},
+    }
+
+
+def keep_arguments(arguments: argparse.Namespace) -> None:
+    """
+    Writes the arguments into a run folder that has none yet, or compares them with those of its first start.
+
+    Raises:
+        `ValueError`: if the run folder was made with other arguments; names them.
+    """
+    file = arguments.output / "arguments.json"
+    now = {name: getattr(arguments, name) for name in DECIDING}
+    if not file.exists():
+        file.write_text(json.dumps(now, indent=1) + "\n")
+        return
+    before = json.loads(file.read_text())
+    different = [name for name in DECIDING if now[name] != before.get(name)]
+    if different:
+        pairs = ", ".join(f"{name} was {before.get(name)} and is {now[name]} now" for name in different)
+        raise ValueError(f"{arguments.output} is a run with other arguments: {pairs}. Pass those or another --output.")
+
+
+def provenance_of(corpora: Corpora, arguments: argparse.Namespace, code_weight: float) -> dict[str, Any]:
+    """What decided the weights."""
+    folders = {"quantizer": "stage1", "pretraining": "stage2", "finetuning": "stage3"}
+    stages: dict[str, dict[str, Any]] = {
+        stage: {
+            **training_facts(training_arguments(arguments.output / folders[stage], **overrides)),
+            "lead_dropout": LEAD_DROPOUT,
+        }
+        for stage, overrides in stage_arguments(arguments).items()
+    }
+    stages["quantizer"]["loss_weights"] = {term: getattr(QUANTIZER, f"{term}_weight") for term in LOSS_TERMS}
+    stages["pretraining"]["masking"] = _named(MASKING)
+    stages["finetuning"]["masking"] = _named(FINETUNING_MASKING)
+    stages["finetuning"]["loss_weights"] = {"classification": 1.0, "masked_codes": code_weight}
+    stages["finetuning"]["patience_epochs"] = PATIENCE
+    stages["finetuning"]["config"] = FINETUNING_CONFIG
+    return {
+        "seed": arguments.seed,
+        "quantizer_steps": arguments.quantizer_steps,
+        "pretraining_steps": arguments.pretraining_steps,
+        "finetuning_epochs_at_most": arguments.finetuning_epochs,
+        "window_patches": WINDOW_PATCHES,
+        "stages": stages,
+        "training_records": len(corpora.train.records),
+        "labelled_training_records": len(corpora.labelled),
+        "training_fingerprint_sha256": corpora.fingerprint,
+    }
+
+
+def _named(masking: tuple[tuple[str, float, float], ...]) -> list[dict[str, Any]]:
+    return [{"strategy": strategy, "ratio": ratio, "weight": weight} for strategy, ratio, weight in masking]
 
 
 def main() -> None:
@@ -180,12 +252,13 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=Path(TINY), help="where the finished checkpoint goes")
     parser.add_argument("--quantizer-steps", type=int, default=1500)
     parser.add_argument("--pretraining-steps", type=int, default=2000)
-    parser.add_argument("--finetuning-epochs", type=int, default=25)
+    parser.add_argument("--finetuning-epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cuda", action="store_true", help="train on the GPU")
     arguments = parser.parse_args()
     transformers.logging.set_verbosity_warning()
     arguments.output.mkdir(parents=True, exist_ok=True)
+    keep_arguments(arguments)
 
     tokenizer = AnyECGTokenizer(patch_size=QUANTIZER.patch_size)
     corpora = load_corpora(arguments.data_root, tokenizer)
@@ -193,15 +266,7 @@ def main() -> None:
     add_codes(corpora.train.records, tokenizer.quantizer, WINDOW_PATCHES)
     pretrained = stage_2(corpora, tokenizer, arguments)
     model = stage_3(pretrained, corpora, tokenizer, arguments)
-    provenance = {
-        "seed": arguments.seed,
-        "quantizer_steps": arguments.quantizer_steps,
-        "pretraining_steps": arguments.pretraining_steps,
-        "finetuning_epochs_at_most": arguments.finetuning_epochs,
-        "training_records": len(corpora.train.records),
-        "labelled_training_records": len(corpora.labelled),
-        "training_fingerprint_sha256": corpora.fingerprint,
-    }
+    provenance = provenance_of(corpora, arguments, model.code_weight)
     export_checkpoint(model, tokenizer, arguments.checkpoint, provenance)
     (arguments.checkpoint / "training_records.json").write_text(json.dumps(corpora.listing(), indent=1) + "\n")
 

@@ -34,6 +34,7 @@ def random_tokenizer() -> AnyECGTokenizer:
     """Patches of 0.25 s at 300 Hz, and a random quantizer."""
     tokenizer = AnyECGTokenizer(patch_size=75)
     tokenizer.quantizer = AnyECGRhythmQuantizer(tiny_quantizer_config(**SHAPE))
+    tokenizer.quantizer.quantizer.started.fill_(True)  # as after training; an untrained codebook warns
     return tokenizer
 
 

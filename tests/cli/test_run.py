@@ -258,7 +258,7 @@ class TestBadRecords:
         write_csv(own_folder / "a.csv", counts)
         assert refused("a.csv", "--unit", "mV") == (
             "anyecg run: a.csv: expected a sampling rate, found none in the file. Pass it in Hz, for example"
-            " sampling_rate=500."
+            " sampling_rate=500 (command line: --sampling-rate 500)."
         )
 
     def test_csv_without_a_unit(self, refused, own_folder, counts):

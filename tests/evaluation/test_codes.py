@@ -160,7 +160,7 @@ class TestMaskedCodeReport:
         report = self.report(
             tokenizer, Oracle(), [record_with_codes(codes, [0, 1])], [record_with_codes(codes, [0, 1], mask)], ratio=1.0
         )
-        assert (report.hidden, report.copy_previous_accuracy, report.copy_neighbour_accuracy) == (20, 0.0, 0.0)
+        assert (report.hidden, report.copy_nearest_accuracy, report.copy_neighbour_accuracy) == (20, 0.0, 0.0)
 
     def test_the_unigram_is_that_of_the_same_lead_in_training(self, tokenizer):
         # Lead I: codes 0, 0, 0, 1; lead V1: code 5 only. One count is added everywhere.
@@ -172,34 +172,44 @@ class TestMaskedCodeReport:
         assert report.hidden == 8
         assert report.unigram_cross_entropy == pytest.approx(-np.log([*lead_i, *lead_v1]).mean())
 
-    def test_copying_the_previous_code_is_right_where_codes_last(self, tokenizer):
+    def test_copying_the_nearest_code_is_right_where_codes_last(self, tokenizer):
         constant = [record_with_codes(np.array([[1], [2], [3]]).repeat(30, axis=1), [0, 1, 2])]
         report = self.report(tokenizer, Oracle(), constant, constant)
-        assert (report.copy_previous_accuracy, report.copy_neighbour_accuracy) == (1.0, 0.0)
+        assert (report.copy_nearest_accuracy, report.copy_neighbour_accuracy) == (1.0, 0.0)
 
     def test_copying_the_neighbour_is_right_where_leads_agree(self, tokenizer):
         agreeing = [record_with_codes(np.tile(np.arange(30) % CODES, (3, 1)), [0, 1, 2])]
         report = self.report(tokenizer, Oracle(), agreeing, agreeing, "whole_lead", 0.4)
         assert report.copy_neighbour_accuracy == 1.0
-        assert report.copy_previous_accuracy == 0.0  # the whole lead is hidden
+        assert report.copy_nearest_accuracy == 0.0  # the whole lead is hidden
 
     def test_whole_times_cannot_be_copied_from_a_neighbour(self, tokenizer):
         agreeing = [record_with_codes(np.tile(np.arange(30) % CODES, (3, 1)), [0, 1, 2])]
         report = self.report(tokenizer, Oracle(), agreeing, agreeing, "whole_time", 0.4)
         assert report.copy_neighbour_accuracy == 0.0
 
-    def test_copies_take_the_nearest_visible_code_before_or_else_after(self, tokenizer, monkeypatch):
-        codes = np.array([[7, 1, 2, 3, 2, 5]])
-        hidden = torch.tensor([[[True, True, False, False, True, True]]])
+    def test_copies_take_the_nearest_visible_code_the_earlier_of_two(self, tokenizer, monkeypatch):
+        visible = [False, True, False, False, True, False, False, False, True]
+        hidden = ~torch.tensor([[visible]])
         monkeypatch.setattr("anyecg_hf.evaluation.codes.draw_mask", lambda *_: hidden)
-        # First and second take 2, the next visible one; fifth and sixth take 3, the last one before them.
+        copied = {0: 1, 2: 1, 3: 2, 5: 2, 6: 2, 7: 3}  # 6 lies between two as near
+        codes = np.array([[0, 1, 0, 0, 2, 0, 0, 0, 3]])
         held_out = record_with_codes(codes, [0])
-        assert self.report(tokenizer, Oracle(), [held_out], [held_out]).copy_previous_accuracy == 0.0
-        for position, code in ((0, 2), (1, 2), (4, 3), (5, 3)):
+        assert self.report(tokenizer, Oracle(), [held_out], [held_out]).copy_nearest_accuracy == 0.0
+        for position, code in copied.items():
             changed = codes.copy()
             changed[0, position] = code
             record = record_with_codes(changed, [0])
-            assert self.report(tokenizer, Oracle(), [record], [record]).copy_previous_accuracy == 0.25
+            found = self.report(tokenizer, Oracle(), [record], [record]).copy_nearest_accuracy
+            assert found == pytest.approx(1 / len(copied))
+
+    def test_copying_the_previous_code_looks_back_only(self, tokenizer, monkeypatch):
+        visible = [False, True, False, False, True]
+        hidden = ~torch.tensor([[visible]])
+        monkeypatch.setattr("anyecg_hf.evaluation.codes.draw_mask", lambda *_: hidden)
+        # Of the hidden 0, 2 and 3, the first has nothing before it and the others follow the 1.
+        held_out = record_with_codes(np.array([[1, 1, 1, 1, 2]]), [0])
+        assert self.report(tokenizer, Oracle(), [held_out], [held_out]).copy_previous_accuracy == pytest.approx(2 / 3)
 
     def test_masks_follow_from_the_seed(self, tokenizer, records):
         first, again, other = (

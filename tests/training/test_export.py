@@ -36,7 +36,7 @@ SERVED = {
 @pytest.mark.parametrize("file", ["model.safetensors", "quantizer/model.safetensors"])
 def test_weights_are_stored_in_half_precision(checkpoint, file):
     stored = load_file(checkpoint / file)
-    floating = {value.dtype for value in stored.values() if value.is_floating_point()}
+    floating = {value.dtype for name, value in stored.items() if value.is_floating_point() and "codebooks" not in name}
     assert floating == {torch.float16}
     assert all(value.isfinite().all() for value in stored.values())
 
@@ -61,7 +61,26 @@ def test_the_weights_are_those_of_the_model_rounded(tmp_path):
     for loaded, original in parts:
         state = original.state_dict()
         for name, value in loaded.state_dict().items():
-            torch.testing.assert_close(value, state[name].half().to(value.dtype), rtol=0, atol=0)
+            expected = state[name] if ".codebooks." in name else state[name].half().to(value.dtype)
+            torch.testing.assert_close(value, expected, rtol=0, atol=0)
+
+
+def test_codebooks_stay_in_single_precision(tmp_path):
+    tokenizer = random_tokenizer()
+    tokenizer.quantizer.quantizer.codebooks[0].ema_counts[0] = 70_000.0  # float16 ends at 65,504
+    export_checkpoint(random_classifier(), tokenizer, tmp_path, provenance={})
+    stored = load_file(tmp_path / "quantizer" / "model.safetensors")
+    codebook = {name: value for name, value in stored.items() if ".codebooks." in name}
+    assert codebook and {value.dtype for value in codebook.values()} == {torch.float32}
+    assert float(stored["quantizer.codebooks.0.ema_counts"][0]) == 70_000.0
+
+
+def test_a_weight_that_float16_cannot_hold_is_an_error(tmp_path):
+    model = random_classifier()
+    with torch.no_grad():
+        model.classifier.bias[0] = 1e5
+    with pytest.raises(ValueError, match=r"`classifier.bias` .* does not fit into torch.float16: .* is 100000"):
+        export_checkpoint(model, random_tokenizer(), tmp_path, provenance={})
 
 
 def test_exporting_leaves_the_models_as_they_were(tmp_path):

@@ -193,7 +193,7 @@ class TestRealRecords:
         listing, folds = json.loads(listing_file.read_text()), ptbxl_folds(root)
 
         def folds_in(part: str) -> set[int | None]:
-            return {fold_of(name.split("/")[1], folds) for name in listing[part]}
+            return {fold_of(name.split("/")[-1], folds) for name in listing[part]}
 
         assert folds_in("stages_1_and_2") <= {None, *range(1, 8)}
         assert folds_in("stage_3") <= set(range(1, 8))

@@ -8,9 +8,11 @@ from tests.training.written_records import LEADS, ecg_counts, write_corpora, wri
 from anyecg_hf.records import ECGRecord, read_record
 from anyecg_hf.training.licensed_records import (
     LICENSED_CORPORA,
+    joint_fingerprint,
     list_records,
     read_ptbxl_table,
     refuse_leaks,
+    refuse_other_records,
     signal_fingerprint,
     split_records,
 )
@@ -79,9 +81,9 @@ class TestListOfRecords:
 
     def test_a_ptb_xl_record_is_listed_once_at_its_highest_rate(self, listed, root):
         assert sorted(listed) == [
-            "challenge-2021/E00001",
-            "challenge-2021/HR00010",
-            "challenge-2021/HR00077",
+            "challenge-2021/georgia/E00001",
+            "challenge-2021/ptb-xl/HR00010",
+            "challenge-2021/ptb-xl/HR00077",
             "ludb/1",
             "ptb-xl/00001_hr",
             "ptb-xl/00009_lr",
@@ -90,11 +92,11 @@ class TestListOfRecords:
         assert len(list_records(root)) == len(listed)
 
     def test_a_challenge_copy_has_the_fold_and_labels_of_its_number(self, listed):
-        copy = listed["challenge-2021/HR00077"]
+        copy = listed["challenge-2021/ptb-xl/HR00077"]
         assert (copy.fold, copy.superclasses, copy.demographics[0]) == (2, ("MI",), 33.0)
 
     def test_records_of_other_corpora_have_no_fold_and_no_labels(self, listed):
-        other = listed["challenge-2021/E00001"]
+        other = listed["challenge-2021/georgia/E00001"]
         assert (other.fold, other.superclasses, other.demographics) == (None, None, None)
 
     def test_copies_of_records_that_ptb_xl_withdrew_are_left_out(self, listed):
@@ -110,6 +112,20 @@ class TestListOfRecords:
         assert {corpus.licence for corpus in LICENSED_CORPORA} == {"CC BY 4.0", "ODC-By 1.0"}
         assert all(corpus.attribution for corpus in LICENSED_CORPORA)
         assert not {"ahadb", "sph", "cpsc2021"} & {corpus.folder for corpus in LICENSED_CORPORA}
+
+    def test_every_source_of_the_challenge_has_its_own_citation(self):
+        sources = {corpus.name: corpus.attribution for corpus in LICENSED_CORPORA if "challenge-2021" in corpus.name}
+        assert set(sources) == {
+            f"challenge-2021/{source}"
+            for source in ("chapman_shaoxing", "cpsc_2018", "cpsc_2018_extra", "georgia", "ningbo", "ptb", "ptb-xl")
+        }
+        assert all("Perez Alday et al." in attribution for attribution in sources.values())
+        assert sources["challenge-2021/ptb"].startswith("Bousseljot et al.")
+
+    def test_names_that_only_end_like_ptb_xl_have_no_fold(self, root):
+        write_wfdb(root / "ludb" / "data" / "patient_hr", ecg_counts(5, seconds=1))
+        listed = {f"{entry.corpus}/{entry.path.stem}": entry for entry in list_records(root)}
+        assert listed["ludb/patient_hr"].fold is None
 
     def test_folds_decide_the_split(self, root):
         splits = split_records(list_records(root))
@@ -195,3 +211,11 @@ def test_leaks_are_refused_by_name():
         ValueError, match=r"1 training records are copies of held-out records: ludb/1 = ptb-xl/00009_hr"
     ):
         refuse_leaks({"a": "ludb/1", "c": "ludb/2"}, {"a": "ptb-xl/00009_hr"})
+
+
+def test_records_other_than_those_of_the_training_are_refused():
+    expected = joint_fingerprint(["a", "b"])
+    assert expected == joint_fingerprint({"b": "ludb/1", "a": "ludb/2"}) != joint_fingerprint(["a"])
+    refuse_other_records({"b": "ludb/1", "a": "ludb/2"}, expected)
+    with pytest.raises(ValueError, match=rf"the checkpoint was trained on {expected[:16]}.*Pass the data root"):
+        refuse_other_records(["a"], expected)

@@ -80,8 +80,16 @@ class TestTrainQuantizer:
 
     def test_another_seed_gives_another_model(self, quantizer, tokenizer, beats, quantizer_config, few_steps, tmp_path):
         arguments = {**few_steps, "seed": 4, "max_steps": 1}
-        other = train_quantizer(quantizer_config(), tokenizer, beats, tmp_path, WINDOW_PATCHES, **arguments)
+        config = quantizer_config(codebook_warmup_updates=0)
+        other = train_quantizer(config, tokenizer, beats, tmp_path, WINDOW_PATCHES, **arguments)
         assert not torch.equal(other.code_projection[0].weight, quantizer.code_projection[0].weight)
+
+    def test_training_that_ends_within_the_warm_up_is_refused(
+        self, tokenizer, beats, quantizer_config, few_steps, tmp_path
+    ):
+        arguments = {**few_steps, "max_steps": 2}
+        with pytest.raises(ValueError, match="training ended within the 6 warm-up updates, and the codebook was never"):
+            train_quantizer(quantizer_config(), tokenizer, beats, tmp_path, WINDOW_PATCHES, **arguments)
 
     def test_a_collapsed_codebook_stops_training(self, tokenizer, beats, quantizer_config, few_steps, tmp_path):
         one_patch = cleaned_records(4, seconds=2.0)

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from anyecg_hf.models.anyecg import AnyECGForMaskedCodeModeling, AnyECGRhythmQuantizer, AnyECGTokenizer
-from anyecg_hf.training.collators import WindowCollator
+from anyecg_hf.training.collators import CodeCollator, WindowCollator
 from anyecg_hf.training.masking import draw_mask
 from anyecg_hf.training.windows import CleanedRecord, RecordWindows
 
@@ -60,7 +60,7 @@ def report_on_quantizer(
     """
     codes, leads, correlations = [], [], []
     signal_power = error_power = 0.0
-    for batch in _batches(records, tokenizer, window_patches):
+    for batch in _batches(records, window_patches, WindowCollator(tokenizer)):
         found = quantizer.encode(batch["input_values"], batch["attention_mask"], batch["lead_ids"])
         decoded = quantizer.decode(found, batch["lead_ids"])
         real = batch["attention_mask"].bool()
@@ -97,8 +97,10 @@ class MaskedCodeReport:
         cross_entropy, unigram_cross_entropy (`float`): In nats: the model's, and that of the training frequencies of
             the same lead's codes on the same positions.
         accuracy (`float`): Share of hidden codes that the model's best guess hits.
-        copy_previous_accuracy (`float`): The same for copying the previous visible code of the lead.
-        copy_neighbour_accuracy (`float`): The same for copying the visible code of the neighbouring lead.
+        copy_previous_accuracy (`float`): The same for copying the previous visible code of the lead; a miss if there
+            is none.
+        copy_nearest_accuracy (`float`): The same for copying the nearest visible code of the lead, the earlier of two.
+        copy_neighbour_accuracy (`float`): The same for copying the code of the nearest lead that is visible.
     """
 
     strategy: str
@@ -108,6 +110,7 @@ class MaskedCodeReport:
     unigram_cross_entropy: float
     accuracy: float
     copy_previous_accuracy: float
+    copy_nearest_accuracy: float
     copy_neighbour_accuracy: float
 
 
@@ -139,8 +142,8 @@ def report_on_masked_codes(
     """
     generator = torch.Generator().manual_seed(seed)
     unigram = _lead_unigrams(train, len(tokenizer.lead_names), model.config.codebook_size)
-    sums = {"cross_entropy": 0.0, "unigram": 0.0, "hits": 0, "previous": 0, "neighbour": 0, "hidden": 0}
-    for batch in _batches(records, tokenizer, window_patches):
+    sums = {"cross_entropy": 0.0, "unigram": 0.0, "hits": 0, "hidden": 0, "previous": 0, "nearest": 0, "neighbour": 0}
+    for batch in _batches(records, window_patches, CodeCollator(tokenizer)):
         labels = batch.pop("codes")
         hidden = draw_mask(batch["attention_mask"].bool(), strategy, ratio, generator)
         logits = model(**batch, bool_masked_pos=hidden).logits.float()
@@ -151,8 +154,9 @@ def report_on_masked_codes(
         sums["unigram"] -= float(unigram[lead_ids, targets].log().sum())
         sums["hits"] += int((logits[hidden].argmax(dim=-1) == targets).sum())
         visible = torch.where(hidden, -1, labels)
-        sums["previous"] += int((_last_visible(visible, dim=2)[hidden] == targets).sum())
-        sums["neighbour"] += int((_last_visible(visible, dim=1)[hidden] == targets).sum())
+        sums["previous"] += int((_previous_visible(visible)[hidden] == targets).sum())
+        sums["nearest"] += int((_nearest_visible(visible, dim=2)[hidden] == targets).sum())
+        sums["neighbour"] += int((_nearest_visible(visible, dim=1)[hidden] == targets).sum())
     total = max(sums["hidden"], 1)
     return MaskedCodeReport(
         strategy=strategy,
@@ -162,39 +166,32 @@ def report_on_masked_codes(
         unigram_cross_entropy=sums["unigram"] / total,
         accuracy=sums["hits"] / total,
         copy_previous_accuracy=sums["previous"] / total,
+        copy_nearest_accuracy=sums["nearest"] / total,
         copy_neighbour_accuracy=sums["neighbour"] / total,
     )
 
 
-def _batches(records: list[CleanedRecord], tokenizer: AnyECGTokenizer, window_patches: int):
-    keys = ("codes",) if records[0].codes is not None else ()
-    windows = RecordWindows(records, window_patches, training=False)
-    collator = WindowCollator(tokenizer, keys=())
-
-    def collate(items):
-        batch = collator(items)
-        if keys:
-            from anyecg_hf.training.collators import pad_codes
-
-            batch["codes"] = pad_codes([item["codes"] for item in items], batch["attention_mask"])
-        return batch
-
-    return DataLoader(windows, batch_size=16, collate_fn=collate)
+def _batches(records: list[CleanedRecord], window_patches: int, collator: WindowCollator) -> DataLoader:
+    return DataLoader(RecordWindows(records, window_patches, training=False), batch_size=16, collate_fn=collator)
 
 
-def _last_visible(visible: torch.Tensor, dim: int) -> torch.Tensor:
-    """Nearest visible code before each position along `dim`, or after it if there is none before; -1 if none at all."""
-    forward = _carry(visible, dim)
-    backward = _carry(visible.flip(dim), dim).flip(dim)
-    return torch.where(forward >= 0, forward, backward)
+def _previous_visible(visible: torch.Tensor) -> torch.Tensor:
+    """Last visible code of the lead at or before each time, `(B, L, N)`; -1 if there is none."""
+    seen = visible >= 0
+    before = torch.where(seen, torch.arange(visible.shape[2]), -1).cummax(dim=2).values
+    return torch.where(before >= 0, visible.gather(2, before.clamp(min=0)), -1)
 
 
-def _carry(visible: torch.Tensor, dim: int) -> torch.Tensor:
-    carried = visible.clone()
-    for index in range(1, visible.shape[dim]):
-        here, before = carried.select(dim, index), carried.select(dim, index - 1)
-        here.copy_(torch.where(here >= 0, here, before))
-    return carried
+def _nearest_visible(visible: torch.Tensor, dim: int) -> torch.Tensor:
+    """Nearest visible code of each position along `dim`, of two as near the earlier; -1 if none is visible at all."""
+    size = visible.shape[dim]
+    positions = torch.arange(size).view([-1 if axis == dim else 1 for axis in range(visible.ndim)])
+    seen = visible >= 0
+    # Where none is visible on one side, a position too far away to be the nearer one.
+    before = torch.where(seen, positions, -2 * size).cummax(dim).values
+    after = torch.where(seen, positions, 3 * size).flip(dim).cummin(dim).values.flip(dim)
+    nearest = torch.where(positions - before <= after - positions, before, after).clamp(0, size - 1)
+    return torch.where(seen.any(dim, keepdim=True), visible.gather(dim, nearest), -1)
 
 
 def _lead_unigrams(records: list[CleanedRecord], leads: int, codebook_size: int) -> torch.Tensor:

@@ -60,12 +60,10 @@ def _refuse_gaps(results: Any, place: str = "results") -> None:
 def _corpora(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of the data table: licensed corpora with the number of their training records."""
     counts = results["training_records_by_corpus"]
-    unlicensed = sorted(set(counts) - {corpus.folder for corpus in LICENSED_CORPORA})
+    unlicensed = sorted(set(counts) - {corpus.name for corpus in LICENSED_CORPORA})
     if unlicensed:
         raise ValueError(f"corpora without a known licence among the training records: {unlicensed}.")
-    return [
-        {"corpus": corpus, "records": counts[corpus.folder]} for corpus in LICENSED_CORPORA if corpus.folder in counts
-    ]
+    return [{"corpus": corpus, "records": counts[corpus.name]} for corpus in LICENSED_CORPORA if corpus.name in counts]
 
 
 def _evaluation_results(results: dict[str, Any]) -> list[EvalResult]:

@@ -88,6 +88,7 @@ def _read(path: Path, options: ReadOptions) -> ECGRecord:
     if columns is not None and _has_time(path, columns):
         stated_rate = _rate_of_times(path, table[:, 0], options.sampling_rate)
         columns, table = columns[1:], table[:, 1:]
+    sampling_rate = options.resolve_sampling_rate(path, stated_rate)
     if columns is None:
         columns = [_Column("", None)] * table.shape[1]
         names = options.resolve_lead_names(path, None)
@@ -98,7 +99,7 @@ def _read(path: Path, options: ReadOptions) -> ECGRecord:
     factors = [options.resolve_unit(path, column.unit) for column in columns]
     return ECGRecord(
         signal_mv=table.T * np.array(factors)[:, None],
-        sampling_rate=options.resolve_sampling_rate(path, stated_rate),
+        sampling_rate=sampling_rate,
         lead_names=names,
         record_id=path.stem,
         source=str(path),

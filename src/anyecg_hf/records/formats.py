@@ -56,7 +56,10 @@ class ReadOptions:
         if stated is None:
             if self.sampling_rate is None:
                 raise RecordError(
-                    path, "a sampling rate", "none in the file", "Pass it in Hz, for example sampling_rate=500."
+                    path,
+                    "a sampling rate",
+                    "none in the file",
+                    "Pass it in Hz, for example sampling_rate=500 (command line: --sampling-rate 500).",
                 )
             return float(self.sampling_rate)
         if not (math.isfinite(stated) and stated > 0):
@@ -85,7 +88,7 @@ class ReadOptions:
         if stated is None:
             if self.unit is None:
                 raise RecordError(
-                    path, "a unit of the samples", "none in the file", "Pass unit='mV', 'uV', 'V' or 'nV'."
+                    path, "a unit of the samples", "none in the file", "Pass unit='mV', 'uV', 'V' or 'nV' (--unit mV)."
                 )
             return millivolts_per_unit(self.unit)
         try:
@@ -119,7 +122,10 @@ class ReadOptions:
         if stated is None:
             if self.lead_names is None:
                 raise RecordError(
-                    path, "names of the leads", "none in the file", "Pass lead_names, for example ['I', 'II', 'V1']."
+                    path,
+                    "names of the leads",
+                    "none in the file",
+                    "Pass lead_names, for example ['I', 'II', 'V1'] (--leads I,II,V1).",
                 )
             return self.lead_names
         known = [canonical_lead_name(name) for name in stated]

@@ -41,7 +41,17 @@ class WindowCollator:
 
 
 @dataclass
-class MaskedCodeCollator(WindowCollator):
+class CodeCollator(WindowCollator):
+    """Adds the rhythm codes of all patches as `codes`, -1 where padded."""
+
+    def __call__(self, windows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
+        batch = super().__call__(windows)
+        batch["codes"] = pad_codes([window["codes"] for window in windows], batch["attention_mask"])
+        return batch
+
+
+@dataclass
+class MaskedCodeCollator(CodeCollator):
     """
     Adds the hidden patches and, as labels, the rhythm codes of all patches.
 
@@ -53,7 +63,7 @@ class MaskedCodeCollator(WindowCollator):
 
     def __call__(self, windows: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
         batch = super().__call__(windows)
-        batch["labels"] = pad_codes([window["codes"] for window in windows], batch["attention_mask"])
+        batch["labels"] = batch.pop("codes")
         weights = torch.tensor([weight for _, _, weight in self.strategies])
         generator = batch_generator(windows, purpose=1)
         strategy, ratio, _ = self.strategies[int(torch.multinomial(weights, 1, generator=generator))]

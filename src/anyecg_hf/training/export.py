@@ -27,14 +27,18 @@ def export_checkpoint(
     """
     Writes a checkpoint that serves classification, masked codes, embeddings and tokenization.
 
-    Weights are rounded to `stored_dtype` in the file; the config keeps float32, so that they load as float32.
+    Weights are rounded to `stored_dtype` in the file, except for codebooks, whose running counts outgrow float16; the
+    config keeps float32, so that all load as float32.
 
     Args:
         model ([`AnyECGClassifierWithCodes`]): The fine-tuned model.
         tokenizer ([`AnyECGTokenizer`]): With its quantizer.
         folder (`str` or `os.PathLike`): Where to write.
-        provenance (`dict`): Seeds, steps and data; written to `provenance.json` with the versions.
+        provenance (`dict`): What decided the weights; written to `provenance.json` with the versions.
         stored_dtype (`torch.dtype`, *optional*, defaults to `torch.float16`): Type of the weights in the files.
+
+    Raises:
+        `ValueError`: if a weight is too large for `stored_dtype`, or is not finite.
     """
     folder = Path(folder)
     classifier = AnyECGForSequenceClassification(AnyECGConfig.from_dict(model.config.to_dict()))
@@ -51,4 +55,12 @@ def export_checkpoint(
 
 
 def _rounded(model: PreTrainedModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in model.state_dict().items()}
+    rounded = {}
+    for name, value in model.state_dict().items():
+        rounded[name] = value.to(dtype) if value.is_floating_point() and ".codebooks." not in f".{name}" else value
+        if not rounded[name].isfinite().all():
+            raise ValueError(
+                f"`{name}` of {type(model).__name__} does not fit into {dtype}: its largest value is"
+                f" {float(value.abs().max()):g}. Pass another `stored_dtype`."
+            )
+    return rounded

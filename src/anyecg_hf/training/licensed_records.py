@@ -24,7 +24,7 @@ SELECTION_FOLD = 8
 REPORT_FOLD = 9
 NEVER_READ_FOLD = 10
 
-_CHALLENGE_PTBXL = re.compile(r"HR(\d{5})")
+_PTBXL_NAMES = re.compile(r"HR(\d{5})|(\d{5})_[hl]r")
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,35 @@ class LicensedCorpus:
     licence: str
     attribution: str
 
+    @property
+    def name(self) -> str:
+        """What its records are named by: the folder, for a source of the challenge without `training`."""
+        return self.folder.replace("/training/", "/")
 
+
+def _challenge_source(source: str, title: str, attribution: str) -> LicensedCorpus:
+    folder = f"challenge-2021/training/{source}"
+    return LicensedCorpus(folder, f"{title}, from Challenge 2021", "CC BY 4.0", f"{attribution}; {_CHALLENGE}")
+
+
+_CPSC = "Liu et al., CPSC2018 (J. Med. Imaging Health Inform. 2018)"
 _CHALLENGE = "Perez Alday et al., PhysioNet/Computing in Cardiology Challenges 2020 and 2021 (Physiol. Meas. 2020)"
 LICENSED_CORPORA = (
     LicensedCorpus("ptb-xl", "PTB-XL 1.0.3", "CC BY 4.0", "Wagner et al., PTB-XL (Sci. Data 2020)"),
-    LicensedCorpus("challenge-2021", "Challenge 2021 sources", "CC BY 4.0", _CHALLENGE),
-    LicensedCorpus("cpsc2018-text-dx", "CPSC2018, first challenge-2020 release", "CC BY 4.0", _CHALLENGE),
-    LicensedCorpus("code-15-wfdb", "CODE-15% and SaMi-Trop", "CC BY 4.0", "Ribeiro et al., CODE-15% (Zenodo 4916206)"),
+    _challenge_source("chapman_shaoxing", "Chapman-Shaoxing", "Zheng et al. (Sci. Data 2020)"),
+    _challenge_source("cpsc_2018", "CPSC2018", _CPSC),
+    _challenge_source("cpsc_2018_extra", "CPSC2018, unused part", _CPSC),
+    LicensedCorpus("challenge-2021/training/georgia", "Georgia (G12EC), from Challenge 2021", "CC BY 4.0", _CHALLENGE),
+    _challenge_source("ningbo", "Ningbo", "Zheng et al. (Sci. Rep. 2020)"),
+    _challenge_source("ptb-xl", "PTB-XL, other copies", "Wagner et al., PTB-XL (Sci. Data 2020)"),
+    _challenge_source("ptb", "PTB", "Bousseljot et al. (Biomed. Tech. 1995)"),
+    LicensedCorpus("cpsc2018-text-dx", "CPSC2018, from Challenge 2020", "CC BY 4.0", f"{_CPSC}; {_CHALLENGE}"),
+    LicensedCorpus(
+        "code-15-wfdb",
+        "CODE-15% and SaMi-Trop",
+        "CC BY 4.0",
+        "Ribeiro et al., CODE-15% (Zenodo 4916206); Ribeiro et al., SaMi-Trop (Zenodo 4905618)",
+    ),
     LicensedCorpus("ludb", "LUDB 1.0.1", "ODC-By 1.0", "Kalyakulina et al., LUDB (IEEE Access 2020)"),
     LicensedCorpus("challenge-2011", "CinC 2011, set a", "ODC-By 1.0", "Silva et al. (Comput. Cardiol. 2011)"),
     LicensedCorpus("challenge-2017", "CinC 2017", "ODC-By 1.0", "Clifford et al. (Comput. Cardiol. 2017)"),
@@ -65,7 +87,7 @@ class ListedRecord:
 
     Attributes:
         path (`Path`): What `read_record` takes.
-        corpus (`str`): Folder of its corpus.
+        corpus (`str`): Name of its corpus.
         fold (`int` or `None`): PTB-XL fold, `None` outside PTB-XL.
         demographics (`tuple[float, float, float]`): Age (years), weight (kg), sex from PTB-XL's table, NaN if unknown.
         superclasses (`tuple[str, ...]` or `None`): PTB-XL diagnostic superclasses, `None` outside PTB-XL.
@@ -141,11 +163,11 @@ def list_records(root: Path) -> list[ListedRecord]:
         for path in sorted(paths, key=lambda path: (path.stem.endswith("_lr"), str(path))):
             ecg_id = _ptbxl_id(path)
             if ecg_id is None:
-                listed.append(ListedRecord(path, corpus.folder))
+                listed.append(ListedRecord(path, corpus.name))
             elif ecg_id in table and ecg_id not in seen:
                 seen.add(ecg_id)
                 row = table[ecg_id]
-                listed.append(ListedRecord(path, corpus.folder, row.fold, row.demographics, row.superclasses))
+                listed.append(ListedRecord(path, corpus.name, row.fold, row.demographics, row.superclasses))
     return listed
 
 
@@ -154,10 +176,8 @@ def _has_signal(path: Path) -> bool:
 
 
 def _ptbxl_id(path: Path) -> int | None:
-    challenge = _CHALLENGE_PTBXL.fullmatch(path.stem)
-    if challenge:
-        return int(challenge.group(1))
-    return int(path.stem[:5]) if path.stem.endswith(("_hr", "_lr")) else None
+    found = _PTBXL_NAMES.fullmatch(path.stem)
+    return int(found.group(1) or found.group(2)) if found else None
 
 
 @dataclass(frozen=True)
@@ -219,6 +239,39 @@ def _analog_to_digital_step(sizes: np.ndarray) -> float:
         multiples = np.rint(near / step)
         step = (near * multiples).sum() / (multiples * multiples).sum()
     return float(step)
+
+
+def joint_fingerprint(fingerprints: Iterable[str]) -> str:
+    """
+    Hash of a set of records, whatever their order.
+
+    Args:
+        fingerprints (`Iterable[str]`): Of the records' signals ([`signal_fingerprint`]).
+
+    Returns:
+        `str`: hexadecimal digest.
+    """
+    return hashlib.sha256("".join(sorted(set(fingerprints))).encode()).hexdigest()
+
+
+def refuse_other_records(fingerprints: Iterable[str], expected: str) -> None:
+    """
+    Raises if records are not the ones that a checkpoint was trained on.
+
+    Args:
+        fingerprints (`Iterable[str]`): Of the records at hand.
+        expected (`str`): `training_fingerprint_sha256` of the checkpoint's `provenance.json`.
+
+    Raises:
+        `ValueError`: names both joint fingerprints.
+    """
+    found = joint_fingerprint(fingerprints)
+    if found != expected:
+        raise ValueError(
+            f"the training records found here have the joint fingerprint {found[:16]}, the checkpoint was trained on"
+            f" {expected[:16]} (`training_fingerprint_sha256` in provenance.json). Pass the data root of its training;"
+            " training_records.json beside it names the records."
+        )
 
 
 def refuse_leaks(train_fingerprints: dict[str, str], held_out_fingerprints: dict[str, str]) -> None:

@@ -49,6 +49,7 @@ def train_quantizer(
 
     Raises:
         [`CodebookCollapseError`]: if the share of codes in use falls below `config.min_codebook_usage`.
+        `ValueError`: if training ends before the codebook was started.
     """
     seed = arguments.get("seed", 0)
     torch.manual_seed(seed)
@@ -62,6 +63,11 @@ def train_quantizer(
         callbacks=[CodebookCallback()],
     )
     train_or_resume(trainer)
+    if not bool(model.quantizer.started):
+        raise ValueError(
+            f"training ended within the {config.codebook_warmup_updates} warm-up updates, and the codebook was never"
+            " started: train longer, or lower `codebook_warmup_updates`."
+        )
     return model.eval()
 
 
