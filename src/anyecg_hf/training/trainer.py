@@ -30,7 +30,7 @@ class CodebookCollapseError(RuntimeError):
 
 class LossTermTrainer(Trainer):
     """
-    Trainer that logs the mean of every scalar that the model returns beside the loss, and resumes exactly.
+    Trainer that logs the mean of every scalar that the model returns beside the loss. One process resumes exactly.
 
     `Trainer` draws batches ahead of the step that uses them, so random states saved with a checkpoint come too late for
     the data: [`RecordWindows`] draws by index instead, and [`EpochSampler`] gives an index the epoch.
