@@ -312,16 +312,6 @@ def test_revival_can_be_switched_off():
     assert torch.equal(quantizer.codebooks[0].embeddings[0], -torch.ones(WIDTH))
 
 
-def test_the_share_in_use_counts_codes_that_are_used():
-    codebook = started_quantizer(codebook_revival_threshold=0.05).codebooks[0]
-    assert codebook.share_in_use() == 1.0
-    codebook.ema_counts[: CODES // 4] = 0.0
-    assert codebook.share_in_use() == 0.75
-    codebook.ema_counts.zero_()
-    codebook.ema_counts[0] = 100.0
-    assert codebook.share_in_use() == pytest.approx(1 / CODES)
-
-
 # The paper's form: codes trained by gradient
 
 

@@ -290,11 +290,6 @@ class AnyECGRhythmQuantizer(AnyECGQuantizerPreTrainedModel):
         """Applies the gathered codebook statistics; call it once after every optimiser step."""
         self.quantizer.update_codebook()
 
-    def codebook_usage(self) -> float:
-        """Share of the codebook in running use, the mean over residual codebooks."""
-        shares = [codebook.share_in_use() for codebook in self.quantizer.codebooks]
-        return sum(shares) / len(shares)
-
     def _warn_if_untrained(self) -> None:
         if not bool(self.quantizer.started):
             logger.warning_once(

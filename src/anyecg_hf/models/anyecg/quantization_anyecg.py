@@ -140,12 +140,6 @@ class RhythmCodebook(nn.Module):
         # A residual stage gathers vectors of about the length of its gain.
         self.ema_sums[codes] = vectors * counts.reshape(-1, 1) * self.gain
 
-    def share_in_use(self) -> float:
-        """Share of codes whose running count is at least the revival threshold's share of uniform use."""
-        uniform = self.ema_counts.sum() / len(self.ema_counts)
-        threshold = max(self.config.codebook_revival_threshold, 1e-3) * uniform
-        return float(((self.ema_counts >= threshold) & (self.ema_counts > 0)).float().mean())
-
 
 class VectorQuantizer(nn.Module):
     """
