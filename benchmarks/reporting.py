@@ -3,11 +3,13 @@
 """What every benchmark writes: a Markdown file that says what was measured, on what kind of machine, and how busy."""
 
 import argparse
+import ctypes
 import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -67,6 +69,40 @@ class Conditions:
             *((name, importlib.metadata.version(name)) for name in self.libraries),
         ]
         return markdown_table(("machine", ""), rows)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """
+    Resident memory of this process in bytes.
+
+    Attributes:
+        now (`int`): At this moment.
+        peak (`int`): The most so far.
+        files (`int`): The part of `now` that is files mapped into memory.
+    """
+
+    now: int
+    peak: int
+    files: int
+
+    @classmethod
+    def read(cls) -> "Memory":
+        # Not `ru_maxrss`: a new process inherits that of the one that started it.
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return cls(*(1024 * int(status[name].split()[0]) for name in ("VmRSS", "VmHWM", "RssFile")))
+
+
+def peak_growth(work: Callable[[], object]) -> int:
+    """
+    Most resident memory in bytes that `work` takes beyond what the process holds before; its result counts while it is
+    returned. Linux only.
+    """
+    ctypes.CDLL(None).malloc_trim(0)  # memory that was freed and kept for reuse would hide some growth
+    before = Memory.read().now
+    Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is resident now
+    work()
+    return max(0, Memory.read().peak - before)
 
 
 def _cpu_model() -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from reporting import Conditions, benchmark_parser, markdown_table, verdict, write_report
+from reporting import Conditions, Memory, benchmark_parser, markdown_table, verdict, write_report
 from transformers import AutoModel
 from transformers.utils.logging import disable_progress_bar
 
@@ -26,28 +26,6 @@ from anyecg_hf import LEAD_NAMES, AnyECGConfig, AnyECGTokenizer
 
 LIBRARIES = ("anyecg-hf", "torch", "transformers", "safetensors")
 TARGET_RATIO = 1.15
-
-
-@dataclass(frozen=True)
-class Memory:
-    """
-    Resident memory of this process in bytes.
-
-    Attributes:
-        now (`int`): At this moment.
-        peak (`int`): The most so far.
-        files (`int`): The part of `now` that is files mapped into memory.
-    """
-
-    now: int
-    peak: int
-    files: int
-
-    @classmethod
-    def read(cls) -> "Memory":
-        # Not `ru_maxrss`: a new process inherits that of the one that started it.
-        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        return cls(*(1024 * int(status[name].split()[0]) for name in ("VmRSS", "VmHWM", "RssFile")))
 
 
 @dataclass(frozen=True)

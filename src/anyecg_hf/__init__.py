@@ -10,6 +10,7 @@ from pathlib import Path
 from anyecg_hf.models.anyecg import (
     LEAD_NAMES,
     AnyECGConfig,
+    AnyECGForLongRecordClassification,
     AnyECGForMaskedCodeModeling,
     AnyECGForSequenceClassification,
     AnyECGModel,
@@ -25,6 +26,7 @@ __all__ = [
     "LEAD_NAMES",
     "TINY",
     "AnyECGConfig",
+    "AnyECGForLongRecordClassification",
     "AnyECGForMaskedCodeModeling",
     "AnyECGForSequenceClassification",
     "AnyECGModel",

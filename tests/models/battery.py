@@ -202,6 +202,16 @@ class ModelBattery:
         with pytest.raises(ValueError, match='"attn_implementation=nonsense"|attn_implementation="nonsense"'):
             self.model_class.from_pretrained(tmp_path, attn_implementation="nonsense")
 
+    def test_a_chosen_implementation_stays_until_another_is_chosen(self, tmp_path: Path):
+        self.model().save_pretrained(tmp_path)
+        model = self.model_class.from_pretrained(tmp_path, attn_implementation="sdpa")
+        self.ask(model)
+        assert {module.config._attn_implementation for module in _configured(model)} == {"sdpa"}
+        for name in ("cardio_sparse", "eager", "cardio_sparse"):
+            model.set_attn_implementation(name)
+            self.ask(model)
+            assert {module.config._attn_implementation for module in _configured(model)} == {name}
+
     @ignore_flex_warnings
     @pytest.mark.parametrize("time_encoding", TIME_ENCODINGS)
     def test_all_attention_implementations_agree_on_a_padded_batch(self, time_encoding: str, uncompiled: None):
@@ -348,6 +358,10 @@ class ModelBattery:
             self.after_step(model)
             losses.append(float(loss.detach()))
         assert losses[-1] < 0.7 * losses[0], losses
+
+
+def _configured(model: PreTrainedModel) -> list[torch.nn.Module]:
+    return [module for module in model.modules() if hasattr(module, "config")]
 
 
 def crop(name: str, value: torch.Tensor, index: int, leads: int, patches: int) -> torch.Tensor:

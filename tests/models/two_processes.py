@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import torch
 import torch.distributed as dist
@@ -14,7 +15,14 @@ from tests.models.tiny import hidden_positions, padded_batch, tiny_config, tiny_
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from anyecg_hf import AnyECGForMaskedCodeModeling, AnyECGForSequenceClassification, AnyECGModel, AnyECGRhythmQuantizer
+from anyecg_hf import (
+    AnyECGForLongRecordClassification,
+    AnyECGForMaskedCodeModeling,
+    AnyECGForSequenceClassification,
+    AnyECGModel,
+    AnyECGRhythmQuantizer,
+)
+from anyecg_hf.models.anyecg import attention_anyecg
 from anyecg_hf.models.anyecg.quantization_anyecg import VectorQuantizer
 
 PROCESSES = 2
@@ -89,10 +97,10 @@ def joined_batch() -> dict[str, torch.Tensor]:
 
 def training_batch(kind: str) -> dict[str, torch.Tensor]:
     batch = joined_batch()
-    if kind == "masked_codes":
+    if kind.startswith("masked_codes"):
         hidden = (torch.arange(32) % 2 == 0).view(4, 2, 4)
         return {**batch, "bool_masked_pos": hidden, "labels": torch.arange(32).view(4, 2, 4) % 16}
-    if kind == "classification":
+    if kind in ("classification", "long_records"):
         # No lead names, no mask: what is left out must not stop data-parallel training.
         return {"input_values": batch["input_values"], "labels": torch.tensor([0, 1, 1, 0])}
     return batch  # without demographics
@@ -100,17 +108,29 @@ def training_batch(kind: str) -> dict[str, torch.Tensor]:
 
 def build(kind: str) -> nn.Module:
     torch.manual_seed(0)
-    if kind == "masked_codes":
+    if kind.startswith("masked_codes"):
         return AnyECGForMaskedCodeModeling(tiny_config()).train()
     if kind == "classification":
         return AnyECGForSequenceClassification(tiny_config(num_labels=2)).train()
+    if kind == "long_records":
+        config = tiny_config(num_labels=2, window_patches=2, freeze_backbone=True)
+        return AnyECGForLongRecordClassification(config).train()
     return AnyECGRhythmQuantizer(tiny_quantizer_config()).train()
 
 
-KINDS = ("masked_codes", "classification", "quantizer")
+SPLIT = "masked_codes, split attention"
+KINDS = ("masked_codes", SPLIT, "classification", "long_records", "quantizer")
 
 
 def train(kind: str, rows: slice, wrap: Callable[[nn.Module], nn.Module]) -> dict[str, torch.Tensor]:
+    path = "split" if kind == SPLIT else "dense"
+    with mock.patch.object(attention_anyecg, "choose_path", return_value=path) as chosen:
+        state = _train(kind, rows, wrap)
+    assert chosen.called
+    return state
+
+
+def _train(kind: str, rows: slice, wrap: Callable[[nn.Module], nn.Module]) -> dict[str, torch.Tensor]:
     model = build(kind)
     wrapped, optimizer = wrap(model), torch.optim.SGD(model.parameters(), lr=0.05)
     for _ in range(STEPS):

@@ -62,7 +62,7 @@ def test_records_folders_and_globs_can_be_mixed(folder, sources, expected):
     ("source", "message"),
     [
         ("nothing", "nothing: expected a record, a folder or a glob, found none of them"),
-        ("*.edf", r"\*\.edf: expected records in one of the formats NumPy, WFDB, CSV, found none"),
+        ("*.edf", r"\*\.edf: expected records in one of the formats NumPy, EDF, WFDB, CSV, found none"),
         (".hidden/none", "expected a record, a folder or a glob"),
     ],
 )
@@ -97,9 +97,11 @@ def test_a_header_without_its_signals_is_listed_so_that_the_loss_is_seen(write_w
 
 def test_a_file_of_another_format_beside_a_header_is_not_taken_for_the_record(write_wfdb, counts):
     path = write_wfdb(counts)
-    other = path.with_suffix(".edf")
-    other.write_bytes(b"0       patient" + bytes(200))
-    with pytest.raises(UnknownFormatError, match=r"rec\.edf: expected a record in one of the formats NumPy, WFDB, CSV"):
+    other = path.with_suffix(".scp")
+    other.write_bytes(b"\x12\x34\x00\x01" + bytes(200))
+    with pytest.raises(
+        UnknownFormatError, match=r"rec\.scp: expected a record in one of the formats NumPy, EDF, WFDB, CSV"
+    ):
         read_record(other)
 
 
@@ -131,10 +133,11 @@ def test_impossible_arguments_are_refused_before_reading(tmp_path, passed, messa
         read_record(tmp_path / "nothing", **passed)
 
 
-def test_nothing_but_wfdb_records_needs_wfdb(tmp_path, monkeypatch):
+def test_only_records_of_a_format_need_its_library(tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name == "wfdb" or name.startswith("anyecg_hf.records")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "wfdb", None)
+    monkeypatch.setitem(sys.modules, "pyedflib", None)
     (tmp_path / "ecg.csv").write_text("I,II\n1,2\n")
     fresh = importlib.import_module("anyecg_hf.records")
     assert fresh.read_record(tmp_path / "ecg.csv", sampling_rate=500, unit="mV").n_leads == 2

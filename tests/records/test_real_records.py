@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from anyecg_hf.records import Annotation, MissingFileError, find_records, read_record
+from anyecg_hf.records import Annotation, MissingFileError, find_records, open_record, read_record
 
 CORPORA = [
     *("ptb-xl/records100", "ptb-xl/records500", "cpsc2018-text-dx", "code-15-wfdb", "challenge-2011"),
@@ -35,6 +35,12 @@ def read_quietly(path: Path, **kwargs):
         return read_record(path, **kwargs)
 
 
+def open_quietly(path: Path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return open_record(path)
+
+
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_millivolts_agree_with_wfdb_to_half_a_step(records_dir, corpus):
     records = find_records(corpus_folder(records_dir, corpus))
@@ -49,6 +55,31 @@ def test_millivolts_agree_with_wfdb_to_half_a_step(records_dir, corpus):
         assert np.nanmax(np.abs(record.signal_mv - expected) / half_steps, initial=0.0) < 1.0, path
         assert record.age_years is None or 0 <= record.age_years <= 90
         assert record.sex in (0, 1, None)
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_blocks_and_pieces_are_those_of_the_whole(records_dir, corpus):
+    records = find_records(corpus_folder(records_dir, corpus))
+    for path in records[:: max(1, len(records) // RECORDS_PER_CORPUS)]:
+        record, source = read_quietly(path), open_quietly(path)
+        with source:
+            blocks = list(source.blocks(record.duration_s / 6.4))
+            assert len(blocks) == 7
+            np.testing.assert_array_equal(np.concatenate(blocks, axis=1), record.signal_mv)
+            start = record.n_samples // 3 | 1
+            np.testing.assert_array_equal(source.read(start, start + 333), record.signal_mv[:, start : start + 333])
+            assert source.to_record() == record
+
+
+def test_a_recording_reads_the_same_from_edf_and_wfdb(records_dir):
+    folder = corpus_folder(records_dir, "ahadb")
+    wfdb_record, edf_record = read_quietly(folder / "0201"), read_quietly(folder / "0201.edf")
+    # The EDF file ends with a whole data record of ten seconds.
+    assert (wfdb_record.n_samples, edf_record.n_samples) == (525_000, 527_500)
+    np.testing.assert_allclose(edf_record.signal_mv[:, :525_000], wfdb_record.signal_mv, atol=1e-6)
+    assert (edf_record.lead_names, edf_record.sampling_rate) == (wfdb_record.lead_names, 250.0)
+    assert edf_record.comments == ("Startdate not recorded",) and edf_record.recorded_at is None
+    assert find_records(folder) == [folder / "0201"]
 
 
 def test_headers_whose_signals_are_absent_say_so(records_dir):

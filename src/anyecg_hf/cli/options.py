@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from anyecg_hf import TINY
-from anyecg_hf.records import ECGRecord, MissingFileError, find_records, read_record
+from anyecg_hf.records import ECGRecord, MissingFileError, RecordSource, find_records, open_record
 
 
 def add_batch_options(parser: argparse.ArgumentParser, outputs: str) -> None:
@@ -57,10 +57,16 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--unit", help="V, mV, uV or nV")
 
 
+def open_with_options(path: Path | str, options: argparse.Namespace) -> RecordSource:
+    """Opens one record with the reading options."""
+    leads = options.leads.split(",") if options.leads else None
+    return open_record(path, sampling_rate=options.sampling_rate, lead_names=leads, unit=options.unit)
+
+
 def read(path: Path | str, options: argparse.Namespace) -> ECGRecord:
     """Reads one record with the reading options."""
-    leads = options.leads.split(",") if options.leads else None
-    return read_record(path, sampling_rate=options.sampling_rate, lead_names=leads, unit=options.unit)
+    with open_with_options(path, options) as source:
+        return source.to_record()
 
 
 @dataclass
@@ -71,9 +77,11 @@ class Outcome:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def for_each_record(options: argparse.Namespace, work: Callable[[Path, ECGRecord], Any], description: str) -> Outcome:
+def for_each_record(
+    options: argparse.Namespace, work: Callable[[Path, RecordSource], Any], description: str
+) -> Outcome:
     """
-    Reads `options.records` and works on each, with a progress bar. One that fails or is missing is noted and does not
+    Opens `options.records` and works on each, with a progress bar. One that fails or is missing is noted and does not
     stop the others; warnings are shown with the record that they are about.
 
     Raises:
@@ -85,7 +93,8 @@ def for_each_record(options: argparse.Namespace, work: Callable[[Path, ECGRecord
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             try:
-                outcome.results.append(work(path, read(path, options)))
+                with open_with_options(path, options) as source:
+                    outcome.results.append(work(path, source))
             except (ValueError, OSError) as error:
                 outcome.failures[str(path)] = str(error)
         for message in dict.fromkeys(str(warning.message) for warning in caught):
@@ -110,15 +119,19 @@ def _with_path(path: Path | str, message: str) -> str:
     return message if str(path) in message else f"{path}: {message}"
 
 
-def report(outcome: Outcome, options: argparse.Namespace, summary: str) -> int:
-    """Says what was written on stdout, as `summary` or JSON, and what failed on stderr; returns the exit status."""
+def report(outcome: Outcome, options: argparse.Namespace, summary: str, facts: dict[str, Any] | None = None) -> int:
+    """
+    Says what was written on stdout, as `summary` or as JSON with `facts`, and what failed on stderr; returns the exit
+    status.
+    """
     if options.json:
-        facts = {
+        found = {
             "output": str(options.output) if outcome.results else None,
             "records": len(outcome.results),
+            **(facts or {}),
             "failures": [{"path": path, "error": error} for path, error in outcome.failures.items()],
         }
-        print(json.dumps(facts, indent=2))
+        print(json.dumps(found, indent=2))
     elif outcome.results:
         print(f"{summary} written to {options.output}")
     if outcome.failures:

@@ -33,7 +33,7 @@ def add_parser(commands) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("record", metavar="RECORD", help="WFDB record (with or without suffix), CSV or NumPy file")
+    parser.add_argument("record", metavar="RECORD", help="WFDB record (with or without suffix), EDF, CSV or NumPy file")
     parser.add_argument(
         "-o",
         "--output",

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables that the command line writes."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,14 @@ def write_parquet(path: Path, columns: dict[str, Sequence[Any]], number_type: st
     pyarrow = _pyarrow()
     arrays = {name: _column(pyarrow, values, number_type) for name, values in columns.items()}
     pyarrow.parquet.write_table(pyarrow.table(arrays), path)
+
+
+def write_csv(path: Path, columns: dict[str, Sequence[Any]]) -> None:
+    """Writes columns of names and numbers to a CSV file with a header row."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
 
 
 def _column(pyarrow: Any, values: Sequence[Any], number_type: str) -> Any:

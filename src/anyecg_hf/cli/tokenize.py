@@ -8,7 +8,7 @@ from pathlib import Path
 from anyecg_hf.cli.options import add_batch_options, add_model_options, add_reading_options, for_each_record, report
 from anyecg_hf.cli.tables import check_output, write_parquet
 from anyecg_hf.pipelines import RecordAnalyzer
-from anyecg_hf.records import ECGRecord
+from anyecg_hf.records import RecordSource
 
 DESCRIPTION = """Writes the rhythm codes of recordings, one row a record.
 
@@ -38,11 +38,11 @@ def run(options: argparse.Namespace) -> int:
     analyzer = RecordAnalyzer(options.model, device=options.device, window_s=options.window)
     analyzer.load("tokenizer", "quantizer")
 
-    def tokenize(path: Path, record: ECGRecord) -> dict:
-        cleaned = analyzer.clean(record)
+    def tokenize(path: Path, source: RecordSource) -> dict:
+        cleaned = analyzer.clean(source.to_record())
         return {
             "record": str(path),
-            "lead_names": list(record.lead_names),
+            "lead_names": list(source.lead_names),
             "patch_s": analyzer.tokenizer.patch_seconds,
             "scale_mv": cleaned.scale,
             "codes": analyzer.encode(cleaned).tolist(),

@@ -7,7 +7,9 @@ A record longer than the checkpoint was trained on is walked in even windows of 
 
 import math
 import os
-from collections.abc import Callable
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,9 +26,14 @@ from anyecg_hf.models.anyecg import (
     AnyECGRhythmQuantizer,
     AnyECGTokenizer,
     CleanedECG,
+    ECGWindow,
+    RecordStatistics,
 )
-from anyecg_hf.records import ECGRecord
+from anyecg_hf.records import ECGRecord, RecordSource
 from anyecg_hf.windowing import window_spans
+
+# A longer record is not held in memory whole.
+LONG_RECORD_S = 600.0
 
 _CHECKPOINT_FILES = ("config.json", "preprocessor_config.json")
 
@@ -82,6 +89,26 @@ class RecordAnalysis:
         return self.cleaned.patches.reshape(leads, -1) * np.float32(self.cleaned.scale)
 
 
+@dataclass(frozen=True, eq=False)
+class WindowEmbedding:
+    """
+    One window of a long record.
+
+    Attributes:
+        start_s (`float`), duration_s (`float`): Its place in seconds on the record's clock.
+        real_patches (`int`), real_share (`float`): Patches that are not masked, and their share of all its patches.
+        embedding (`np.ndarray` of shape `(D,)`, float32): Mean over its real tokens; zeros where there are none.
+        statistics ([`RecordStatistics`]): What the record is cleaned by, and on how much of it that was measured.
+    """
+
+    start_s: float
+    duration_s: float
+    real_patches: int
+    real_share: float
+    embedding: np.ndarray
+    statistics: RecordStatistics
+
+
 class RecordAnalyzer:
     """
     Loads a checkpoint's parts on first use and applies them to records.
@@ -116,6 +143,7 @@ class RecordAnalyzer:
         self.checkpoint = checkpoint
         self.device = device
         self.window_s = window_s
+        self._warned = False
 
     @cached_property
     def tokenizer(self) -> AnyECGTokenizer:
@@ -153,16 +181,13 @@ class RecordAnalyzer:
         """
         cleaned = self.tokenizer.clean(record)
         if not cleaned.patch_mask.any():
-            reasons = ", ".join(f"{record.lead_names[lead]} is {why}" for lead, why in sorted(cleaned.unusable.items()))
-            raise ValueError(
-                f"no lead of {record.record_id or 'the record'} can be used: {reasons or 'all is missing'}."
-            )
+            raise _nothing_usable(record, cleaned.unusable)
         return cleaned
 
     @torch.no_grad()
     def encode(self, cleaned: CleanedECG) -> np.ndarray:
         """Rhythm codes `(L, N)` or `(L, N, Q)` of a cleaned record, int64, -1 where masked."""
-        windows = self._windows(cleaned, self.quantizer.config.trained_time_positions)
+        windows = self._windows(cleaned, self.quantizer.config.trained_window_patches)
         return torch.cat([self.tokenizer.encode(window)[0] for window in windows], dim=1).cpu().numpy()
 
     @torch.no_grad()
@@ -171,15 +196,81 @@ class RecordAnalyzer:
         lead_ids = self.tokenizer.feature(cleaned)["lead_ids"][None]
         decoded = [
             self.tokenizer.decode(codes[None, :, span], lead_ids, [cleaned.scale])[0]
-            for span in self._spans(codes.shape[1], self.quantizer.config.trained_time_positions)
+            for span in self._spans(codes.shape[1], self.quantizer.config.trained_window_patches)
         ]
         return torch.cat(decoded, dim=1).cpu().numpy()
 
     @torch.no_grad()
     def embed(self, cleaned: CleanedECG) -> np.ndarray:
         """Embedding `(D,)` of a cleaned record, float32: the mean over its real tokens, window by window."""
-        trained = self.backbone.config.trained_time_positions
+        trained = self.backbone.config.trained_window_patches
         return self._mean_over_tokens(cleaned, trained, lambda inputs: self.backbone(**inputs).pooler_output).numpy()
+
+    def embed_source(self, source: RecordSource) -> np.ndarray:
+        """
+        Embedding `(D,)` of an opened record, float32, in bounded memory.
+
+        A record of more than ten minutes is read and cleaned block by block, and its windows lie end to end.
+
+        Args:
+            source ([`RecordSource`]): From [`open_record`].
+
+        Returns:
+            `np.ndarray` of shape `(D,)`: as of [`~RecordAnalyzer.embed`].
+
+        Raises:
+            `ValueError`: if no patch of it can be used, naming the leads and reasons.
+        """
+        if source.duration_s <= LONG_RECORD_S:
+            return self.embed(self.clean(source.to_record()))
+        total, patches = 0.0, 0
+        for window in self.embed_windows(source):
+            total = total + window.real_patches * window.embedding.astype(np.float64)
+            patches += window.real_patches
+        if not patches:
+            raise _nothing_usable(source, {})
+        return (total / patches).astype(np.float32)
+
+    def embed_windows(
+        self, source: RecordSource, stride_s: float | None = None, one_pass: bool = False
+    ) -> Iterator[WindowEmbedding]:
+        """
+        One embedding a window, in bounded memory.
+
+        Args:
+            source ([`RecordSource`]): From [`open_record`].
+            stride_s (`float`, *optional*): Seconds from one start to the next, whole patches; a window by default.
+            one_pass (`bool`, *optional*, defaults to `False`): Whether the record is read only once, and cleaned with
+                the statistics of its first five minutes.
+
+        Yields:
+            [`WindowEmbedding`]: in order.
+
+        Raises:
+            `ValueError`: for a stride that is not whole patches, and if no lead can be used, naming the reasons.
+        """
+        patches = self._window_patches(self.backbone.config.trained_window_patches)
+        window_s = patches * self.tokenizer.patch_seconds
+        stream = self.tokenizer.stream(source, window_s, stride_s, one_pass=one_pass)
+        ahead: deque[ECGWindow] = deque()
+
+        def features() -> Iterator[dict[str, np.ndarray]]:
+            for window in stream:
+                if len(stream.statistics.unusable) == len(window.lead_names):
+                    raise _nothing_usable(source, stream.statistics.unusable)
+                ahead.append(window)
+                yield self.tokenizer.feature(window)
+
+        for embedding in self.backbone.encode_windows(features()):
+            window = ahead.popleft()
+            yield WindowEmbedding(
+                start_s=window.start_s,
+                duration_s=window.duration_s,
+                real_patches=int(window.patch_mask.sum()),
+                real_share=float(window.patch_mask.mean()),
+                embedding=embedding.numpy(),
+                statistics=stream.statistics,
+            )
 
     @torch.no_grad()
     def classify(self, cleaned: CleanedECG) -> tuple[ClassProbability, ...]:
@@ -192,7 +283,7 @@ class RecordAnalyzer:
         classifier, config = self.classifier, self.classifier.config
         activation = _activation(config)
         probabilities = self._mean_over_tokens(
-            cleaned, config.trained_time_positions, lambda inputs: activation(classifier(**inputs).logits.float())
+            cleaned, config.trained_window_patches, lambda inputs: activation(classifier(**inputs).logits.float())
         )
         return tuple(
             ClassProbability(
@@ -222,15 +313,30 @@ class RecordAnalyzer:
             codes=codes,
             reconstruction_mv=self.decode(codes, cleaned),
             classes=self.classify(cleaned),
-            windows=len(self._spans(codes.shape[1], self.classifier.config.trained_time_positions)),
+            windows=len(self._spans(codes.shape[1], self.classifier.config.trained_window_patches)),
         )
 
-    def _spans(self, patches: int, trained: int | None) -> list[slice]:
-        if self.window_s is not None:
-            return window_spans(patches, max(1, round(self.window_s / self.tokenizer.patch_seconds)))
-        return window_spans(patches, trained or patches)
+    def _warn_beyond(self, trained: int) -> None:
+        """Says once that windows are longer than those of the training."""
+        trained_s = trained * self.tokenizer.patch_seconds
+        if self.window_s is not None and self.window_s > trained_s and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"windows of {self.window_s:g} s are longer than the {trained_s:g} s that the checkpoint was trained"
+                " on: what it says of them is less certain.",
+                UserWarning,
+                stacklevel=3,
+            )
 
-    def _windows(self, cleaned: CleanedECG, trained: int | None) -> list[BatchFeature]:
+    def _window_patches(self, trained: int) -> int:
+        """Patches of the longest window."""
+        self._warn_beyond(trained)
+        return trained if self.window_s is None else max(1, round(self.window_s / self.tokenizer.patch_seconds))
+
+    def _spans(self, patches: int, trained: int) -> list[slice]:
+        return window_spans(patches, self._window_patches(trained))
+
+    def _windows(self, cleaned: CleanedECG, trained: int) -> list[BatchFeature]:
         features = self.tokenizer.feature(cleaned)
         return [
             self.tokenizer.pad(
@@ -247,7 +353,7 @@ class RecordAnalyzer:
         ]
 
     def _mean_over_tokens(
-        self, cleaned: CleanedECG, trained: int | None, model: Callable[[dict[str, Any]], torch.Tensor]
+        self, cleaned: CleanedECG, trained: int, model: Callable[[dict[str, Any]], torch.Tensor]
     ) -> torch.Tensor:
         total, tokens = 0.0, 0
         for window in self._windows(cleaned, trained):
@@ -259,6 +365,11 @@ class RecordAnalyzer:
 
     def _model_inputs(self, window: BatchFeature) -> dict[str, Any]:
         return {name: window[name].to(self.device) for name in ("input_values", "attention_mask", "lead_ids")}
+
+
+def _nothing_usable(record: ECGRecord | RecordSource, unusable: dict[int, str]) -> ValueError:
+    reasons = ", ".join(f"{record.lead_names[lead]} is {why}" for lead, why in sorted(unusable.items()))
+    return ValueError(f"no lead of {record.record_id or 'the record'} can be used: {reasons or 'all is missing'}.")
 
 
 def _activation(config: AnyECGConfig) -> Callable[[torch.Tensor], torch.Tensor]:

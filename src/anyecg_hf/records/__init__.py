@@ -1,19 +1,24 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Records: ECG files of any supported format as [`ECGRecord`], in mV."""
+"""Records: ECG files of any supported format as [`ECGRecord`], or piece by piece as [`RecordSource`], in mV."""
 
 from .errors import MissingFileError, RecordError, TruncatedFileError, UnknownFormatError, UnsafeHeaderError
-from .reading import find_records, read_record
+from .reading import find_records, open_record, read_record
 from .record import Annotation, ECGRecord
+from .source import ArraySource, RecordFacts, RecordSource
 
 __all__ = [
     "Annotation",
+    "ArraySource",
     "ECGRecord",
     "MissingFileError",
     "RecordError",
+    "RecordFacts",
+    "RecordSource",
     "TruncatedFileError",
     "UnknownFormatError",
     "UnsafeHeaderError",
     "find_records",
+    "open_record",
     "read_record",
 ]

@@ -14,7 +14,7 @@ import numpy as np
 from ..models.anyecg.signal_anyecg import canonical_lead_name
 from .errors import RecordError
 from .formats import ReadOptions, RecordFormat, is_text, read_head
-from .record import ECGRecord
+from .source import ArraySource, RecordFacts
 
 _DELIMITERS = ",;\t"
 _TIME_COLUMNS = ("time", "time_s", "t")
@@ -77,7 +77,7 @@ def _select(paths: Sequence[Path]) -> list[Path]:
     ]
 
 
-def _read(path: Path, options: ReadOptions) -> ECGRecord:
+def _open(path: Path, options: ReadOptions) -> ArraySource:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -97,12 +97,12 @@ def _read(path: Path, options: ReadOptions) -> ECGRecord:
     if not columns or len(names) != len(columns):
         raise RecordError(path, f"{len(names)} columns, one for each lead", f"{len(columns)}")
     factors = [options.resolve_unit(path, column.unit) for column in columns]
-    return ECGRecord(
-        signal_mv=table.T * np.array(factors)[:, None],
+    return ArraySource(
+        table.T,
+        factors=np.array(factors)[:, None],
         sampling_rate=sampling_rate,
         lead_names=names,
-        record_id=path.stem,
-        source=str(path),
+        facts=RecordFacts(record_id=path.stem, source=str(path)),
     )
 
 
@@ -198,6 +198,6 @@ def _rate_of_times(path: Path, times: np.ndarray, passed_rate: float | None) -> 
     return float(whole) if deviation(whole) <= 2 * deviation(fitted) + 1e-6 / fitted else float(fitted)
 
 
-CSV = RecordFormat(name="CSV", suffixes=(".csv", ".tsv", ".txt"), recognises=_recognises, read=_read, select=_select)
+CSV = RecordFormat(name="CSV", suffixes=(".csv", ".tsv", ".txt"), recognises=_recognises, open=_open, select=_select)
 
 __all__ = ["CSV"]

@@ -12,25 +12,23 @@ from pathlib import Path
 from ..models.anyecg.configuration_anyecg import UNKNOWN_LEAD
 from ..models.anyecg.signal_anyecg import canonical_lead_name, millivolts_per_unit
 from .errors import RecordError
-from .record import ECGRecord
+from .source import RecordSource
 
 
 @dataclass(frozen=True)
 class ReadOptions:
     """
-    What the caller of [`read_record`] says about a file. A file's own statements are never overruled.
+    What the caller of [`open_record`] says about a file. A file's own statements are never overruled.
 
     Args:
         sampling_rate (`float`, *optional*): Rate in Hz.
         lead_names (`tuple[str, ...]`, *optional*): Names of the leads, in the order of the file.
         unit (`str`, *optional*): Unit of the samples: `"V"`, `"mV"`, `"uV"` or `"nV"`.
-        annotations (`bool`): Whether to read annotations where there are any.
     """
 
     sampling_rate: float | None = None
     lead_names: tuple[str, ...] | None = None
     unit: str | None = None
-    annotations: bool = False
 
     def __post_init__(self) -> None:
         rate = self.sampling_rate
@@ -179,7 +177,7 @@ def warn(path: Path, message: str) -> None:
 @dataclass(frozen=True)
 class RecordFormat:
     """
-    A file format that [`read_record`] knows. Every reader module defines one; an entry in `reading.FORMATS` makes it
+    A file format that [`open_record`] knows. Every reader module defines one; an entry in `reading.FORMATS` makes it
     known.
 
     Args:
@@ -189,8 +187,9 @@ class RecordFormat:
             Suffixes, in lower case, of the files that a search through folders looks at.
         recognises (`Callable[[Path, bytes], bool]`):
             Whether a path (which need not exist) with these first bytes is in this format, judged by content.
-        read (`Callable[[Path, ReadOptions], ECGRecord]`):
-            Reads the record.
+        open (`Callable[[Path, ReadOptions], RecordSource]`):
+            Checks the file and opens the record. It is the one way to its samples: a whole record is a source read from
+            start to end.
         select (`Callable[[Sequence[Path]], list[Path]]`):
             The records among files with the right suffixes: tables that hold no ECG are left out, and a record of
             several files is named once.
@@ -199,7 +198,7 @@ class RecordFormat:
     name: str
     suffixes: tuple[str, ...]
     recognises: Callable[[Path, bytes], bool]
-    read: Callable[[Path, ReadOptions], ECGRecord]
+    open: Callable[[Path, ReadOptions], RecordSource]
     select: Callable[[Sequence[Path]], list[Path]]
 
 

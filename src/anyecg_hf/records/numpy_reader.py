@@ -12,7 +12,8 @@ import numpy as np
 
 from .errors import RecordError
 from .formats import ReadOptions, RecordFormat, read_head, warn
-from .record import ECGRecord, shape_mismatch
+from .record import shape_mismatch
+from .source import ArraySource, RecordFacts
 
 _NPY_MAGIC = b"\x93NUMPY"
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -60,7 +61,7 @@ def _holds_signal(path: Path) -> bool:
         return True  # reading it will say what is wrong
 
 
-def _read(path: Path, options: ReadOptions) -> ECGRecord:
+def _open(path: Path, options: ReadOptions) -> ArraySource:
     contents = _load(path)
     signal = contents.signal
     if signal.dtype.kind not in "fiu":
@@ -74,20 +75,22 @@ def _read(path: Path, options: ReadOptions) -> ECGRecord:
     if mismatch:
         raise RecordError(path, mismatch.expected, mismatch.found, mismatch.advice)
     try:
-        return ECGRecord(
-            signal_mv=signal if factor == 1 else signal * np.float64(factor),
-            sampling_rate=rate,
-            lead_names=names,
-            source=str(path),
-            **{"record_id": path.stem, **contents.patient},
-        )
+        facts = RecordFacts(source=str(path), **{"record_id": path.stem, **contents.patient})
     except (TypeError, ValueError) as error:
         raise RecordError(path, "the fields of an ECGRecord", f"this: {error}") from error
+    return ArraySource(
+        signal,
+        factors=None if factor == 1 else np.full((len(names), 1), factor),
+        sampling_rate=rate,
+        lead_names=names,
+        facts=facts,
+    )
 
 
 def _load(path: Path) -> _Contents:
     try:
-        loaded = np.load(path, allow_pickle=False)
+        # An `.npy` file is mapped into memory: pieces are read when they are asked for.
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return _Contents(loaded)
         with loaded as archive:
@@ -135,6 +138,6 @@ def _scalar(path: Path, key: str, array: np.ndarray) -> Any:
     return None if value != value else value
 
 
-NUMPY = RecordFormat(name="NumPy", suffixes=(".npy", ".npz"), recognises=_recognises, read=_read, select=_select)
+NUMPY = RecordFormat(name="NumPy", suffixes=(".npy", ".npz"), recognises=_recognises, open=_open, select=_select)
 
 __all__ = ["NUMPY"]

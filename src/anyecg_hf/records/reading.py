@@ -1,6 +1,6 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""`read_record` and `find_records`: from a path to a record, and from folders and globs to paths."""
+"""`read_record`, `open_record` and `find_records`: from a path to a record, and from folders and globs to paths."""
 
 import glob
 import os
@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .csv_reader import CSV
+from .edf_reader import EDF
 from .errors import MissingFileError, RecordError, UnknownFormatError
 from .formats import ReadOptions, RecordFormat, read_head
 from .numpy_reader import NUMPY
 from .record import ECGRecord
+from .source import RecordSource
 from .wfdb_reader import WFDB, find_header
 
 # Asked in this order: a format that any text could pass for comes last.
-FORMATS: tuple[RecordFormat, ...] = (NUMPY, WFDB, CSV)
+FORMATS: tuple[RecordFormat, ...] = (NUMPY, EDF, WFDB, CSV)
 
 
 def read_record(
@@ -31,9 +33,10 @@ def read_record(
 
     Args:
         path (`str` or `os.PathLike`):
-            A WFDB record (with or without suffix), a CSV table (rows are samples, columns are leads, an optional first
-            column `time` in seconds) or a NumPy file (`.npy` with an array `(leads, samples)`, or `.npz` with
-            `signal`, `sampling_rate`, `lead_names` and `unit`).
+            A WFDB record (with or without suffix), an EDF or BDF file (EDF+ and BDF+ too, unless they are
+            discontinuous), a CSV table (rows are samples, columns are leads, an optional first column `time` in
+            seconds) or a NumPy file (`.npy` with an array `(leads, samples)`, or `.npz` with `signal`,
+            `sampling_rate`, `lead_names` and `unit`).
         sampling_rate (`float`, *optional*):
             Rate in Hz, where the file does not state it.
         lead_names (`Sequence[str]`, *optional*):
@@ -41,7 +44,7 @@ def read_record(
         unit (`str`, *optional*):
             `"V"`, `"mV"`, `"uV"` or `"nV"`, where the file does not state it.
         annotations (`bool`, *optional*, defaults to `False`):
-            Whether to read annotations too (WFDB: the `.atr` file beside the header).
+            Whether to read annotations too (WFDB: the `.atr` file beside the header; EDF+ and BDF+: those in the file).
 
     Returns:
         [`ECGRecord`]: the signal in mV, `(leads, samples)` float32, NaN where samples are missing or invalid. Lead
@@ -62,13 +65,46 @@ def read_record(
     >>> record = read_record("ecg.csv", sampling_rate=250, unit="uV")
     ```
     """
+    with open_record(path, sampling_rate=sampling_rate, lead_names=lead_names, unit=unit) as source:
+        return source.to_record(annotations=annotations)
+
+
+def open_record(
+    path: str | os.PathLike,
+    *,
+    sampling_rate: float | None = None,
+    lead_names: Sequence[str] | None = None,
+    unit: str | None = None,
+) -> RecordSource:
+    """
+    Opens one ECG recording to read it piece by piece. Of a WFDB, EDF or `.npy` file only the samples that are asked for
+    are read, so that a recording of any length fits; CSV tables and `.npz` files are read into memory when opened.
+
+    Args:
+        path (`str` or `os.PathLike`), sampling_rate (`float`, *optional*), lead_names (`Sequence[str]`, *optional*),
+        unit (`str`, *optional*):
+            As in [`read_record`], which does no more than open a record and read all of it.
+
+    Returns:
+        [`RecordSource`]: a context manager; its samples are those of [`read_record`].
+
+    Raises:
+        As [`read_record`]: everything but the samples themselves is checked here.
+
+    Example:
+
+    ```python
+    >>> with open_record("holter") as source:
+    ...     first_minute_mv = source.read(0, round(60 * source.sampling_rate))
+    ```
+    """
     names = lead_names if lead_names is None or isinstance(lead_names, str) else tuple(lead_names)
-    options = ReadOptions(sampling_rate=sampling_rate, lead_names=names, unit=unit, annotations=annotations)
+    options = ReadOptions(sampling_rate=sampling_rate, lead_names=names, unit=unit)
     path = Path(path)
     head = read_head(path)
     for format_ in FORMATS:
         if format_.recognises(path, head):
-            return format_.read(path, options)
+            return format_.open(path, options)
     raise _unreadable(path, head)
 
 
@@ -88,8 +124,9 @@ def find_records(sources: str | os.PathLike | Iterable[str | os.PathLike]) -> li
     Args:
         sources (`str`, `os.PathLike` or an iterable of them):
             Records with or without suffix; folders, searched with all their sub-folders; globs (`**` included). In
-            folders and globs only records are taken: a WFDB record once, whatever files it has; NumPy files with a
-            signal; tables that name a lead or hold numbers only. Hidden folders are passed over.
+            folders and globs only records are taken: a WFDB record once, whatever files it has, an EDF or BDF copy of
+            the same name beside it included; EDF and BDF files with a signal; NumPy files with a signal; tables that
+            name a lead or hold numbers only. Hidden folders are passed over.
 
     Returns:
         `list[Path]`: paths for [`read_record`], WFDB records without suffix.
@@ -155,7 +192,9 @@ def _select(files: Sequence[Path]) -> list[Path]:
         for format_ in FORMATS
         for record in format_.select([path for path in files if path.suffix.lower() in format_.suffixes])
     }
-    return sorted(records)
+    # The same recording twice would leak between training and test.
+    copies = {path for path in records if path.suffix.lower() in EDF.suffixes and path.with_suffix("") in records}
+    return sorted(records - copies)
 
 
-__all__ = ["FORMATS", "find_records", "read_record"]
+__all__ = ["FORMATS", "find_records", "open_record", "read_record"]

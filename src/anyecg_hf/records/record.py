@@ -5,6 +5,7 @@
 import math
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 
@@ -18,11 +19,13 @@ class Annotation:
         time_s (`float`): Seconds from the start of the record.
         symbol (`str`): Annotation code of the file, for example `"N"` (normal beat) or `"+"` (rhythm change).
         note (`str`): Free text beside the code, for example `"(AFIB"`; empty if there is none.
+        duration_s (`float` or `None`): How long it lasts in seconds, where the file says so.
     """
 
     time_s: float
     symbol: str
     note: str = ""
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,19 +105,11 @@ class ECGRecord:
             raise ValueError(f"`signal_mv`: expected {mismatch.expected}, found {mismatch.found}. {mismatch.advice}")
         if not (math.isfinite(self.sampling_rate) and self.sampling_rate > 0):
             raise ValueError(f"`sampling_rate` must be a positive number of Hz, got {self.sampling_rate}.")
-        self._check_demographics()
+        check_demographics(self)
 
     def _set(self, **values) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
-
-    def _check_demographics(self) -> None:
-        if self.sex not in (0, 1, None):
-            raise ValueError(f"`sex` must be 0 (male), 1 (female) or None, got {self.sex!r}.")
-        for name in ("age_years", "weight_kg", "height_cm"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"`{name}` must be a finite number >= 0, or None where unknown; got {value!r}.")
 
     @property
     def n_leads(self) -> int:
@@ -154,6 +149,25 @@ class ECGRecord:
         return f"ECGRecord({', '.join([what, *known])})"
 
 
+class Demographics(Protocol):
+    """Sex, age and size as [`ECGRecord`] has them."""
+
+    sex: int | None
+    age_years: float | None
+    weight_kg: float | None
+    height_cm: float | None
+
+
+def check_demographics(patient: Demographics) -> None:
+    """Raises `ValueError` if sex, age, weight or height is impossible."""
+    if patient.sex not in (0, 1, None):
+        raise ValueError(f"`sex` must be 0 (male), 1 (female) or None, got {patient.sex!r}.")
+    for name in ("age_years", "weight_kg", "height_cm"):
+        value = getattr(patient, name)
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"`{name}` must be a finite number >= 0, or None where unknown; got {value!r}.")
+
+
 @dataclass(frozen=True)
 class ShapeMismatch:
     """Why an array cannot be the signal of so many leads, in the words of an error message."""
@@ -187,4 +201,4 @@ def shape_mismatch(shape: tuple[int, ...], n_leads: int) -> ShapeMismatch | None
     return ShapeMismatch(expected, found, "Name every lead of the signal, and no other.")
 
 
-__all__ = ["Annotation", "ECGRecord", "ShapeMismatch", "shape_mismatch"]
+__all__ = ["Annotation", "Demographics", "ECGRecord", "ShapeMismatch", "check_demographics", "shape_mismatch"]

@@ -6,7 +6,7 @@ import torch
 from tests.models.tiny import tiny_config
 from torch import nn
 
-from anyecg_hf.models.anyecg.layers_anyecg import AnyECGEmbeddings, AnyECGPatchEncoder, rotary_tables, time_positions
+from anyecg_hf.models.anyecg.layers_anyecg import AnyECGEmbeddings, AnyECGPatchEncoder, rotary_time, time_positions
 
 CPU = torch.device("cpu")
 
@@ -60,12 +60,12 @@ def test_embeddings_add_patch_lead_and_time():
 
 def test_rotary_encoding_has_no_time_table():
     assert AnyECGEmbeddings(tiny_config(time_encoding="rotary")).time_embeddings is None
-    assert rotary_tables(tiny_config(), torch.zeros(1, 3), 2, torch.float32) is None
+    assert rotary_time(tiny_config(), torch.zeros(1, 3), 2, torch.float32) is None
 
 
 def test_rotary_tables_repeat_the_times_of_every_lead():
     config = tiny_config(time_encoding="rotary")
-    cosines, sines = rotary_tables(config, time_positions(config, 4, 5, CPU), 3, torch.float32)
+    cosines, sines = rotary_time(config, time_positions(config, 4, 5, CPU), 3, torch.float32)
     assert cosines.shape == sines.shape == (1, 1, 12, config.head_size)
     torch.testing.assert_close(cosines**2 + sines**2, torch.ones_like(cosines))
     for lead in range(3):

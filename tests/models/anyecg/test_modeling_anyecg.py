@@ -20,6 +20,7 @@ from tests.models.tiny import hidden_positions, padded_batch, tiny_config
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining
 
 from anyecg_hf import AnyECGConfig, AnyECGForMaskedCodeModeling, AnyECGModel
+from anyecg_hf.models.anyecg import attention_anyecg
 
 
 class TestAnyECGModel(BackboneBattery):
@@ -37,6 +38,21 @@ class TestAnyECGModel(BackboneBattery):
     def loss(self, outputs: Any) -> torch.Tensor:
         target = torch.linspace(-1, 1, outputs.pooler_output.shape[-1])
         return (outputs.pooler_output - target).square().mean()
+
+
+class TestAnyECGModelWithSplitAttention(TestAnyECGModel):
+    """Records of the size of a test take the dense path by themselves."""
+
+    @pytest.fixture(autouse=True)
+    def split(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(attention_anyecg, "choose_path", lambda *sizes: "split")
+
+    def test_the_split_is_what_runs(self, monkeypatch: pytest.MonkeyPatch):
+        calls = []
+        attend = attention_anyecg.split_attention
+        monkeypatch.setattr(attention_anyecg, "split_attention", lambda *states: calls.append(1) or attend(*states))
+        self.ask(self.model())
+        assert len(calls) == self.config().num_hidden_layers
 
 
 class TestAnyECGForMaskedCodeModeling(BackboneBattery):

@@ -16,8 +16,10 @@ from transformers import (
 from .cleaning_anyecg import CleanedECG
 from .configuration_anyecg import LEAD_NAMES, AnyECGConfig, AnyECGQuantizerConfig
 from .modeling_anyecg import AnyECGForMaskedCodeModeling, AnyECGModel, AnyECGPreTrainedModel, masked_code_loss
+from .modeling_anyecg_long_records import AnyECGForLongRecordClassification, AnyECGLongRecordOutput
 from .modeling_anyecg_quantizer import AnyECGQuantizerOutput, AnyECGRhythmQuantizer
 from .modeling_anyecg_tasks import AnyECGForSequenceClassification
+from .streaming_anyecg import ECGWindow, RecordStatistics
 from .tokenization_anyecg import AnyECGTokenizer
 
 _AUTO_MODELS = {
@@ -38,8 +40,10 @@ AutoFeatureExtractor.register(AnyECGConfig, AnyECGTokenizer, exist_ok=True)
 __all__ = [
     "LEAD_NAMES",
     "AnyECGConfig",
+    "AnyECGForLongRecordClassification",
     "AnyECGForMaskedCodeModeling",
     "AnyECGForSequenceClassification",
+    "AnyECGLongRecordOutput",
     "AnyECGModel",
     "AnyECGPreTrainedModel",
     "AnyECGQuantizerConfig",
@@ -47,5 +51,7 @@ __all__ = [
     "AnyECGRhythmQuantizer",
     "AnyECGTokenizer",
     "CleanedECG",
+    "ECGWindow",
+    "RecordStatistics",
     "masked_code_loss",
 ]

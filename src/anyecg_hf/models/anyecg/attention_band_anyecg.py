@@ -7,6 +7,7 @@ time-major, so that all keys within reach of a few neighbouring times are one vi
 key is copied 2w+1 times.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -52,8 +53,10 @@ class BandLayout:
         return self.blocks * self.block
 
     @property
-    def starts(self) -> range:
+    def starts(self) -> Iterable[int]:
         """First time of every stretch."""
+        if torch.compiler.is_compiling():  # there is one; a range would tie the graph to this length
+            return (0,)
         return range(0, self.patches, self.stretch)
 
 
@@ -61,9 +64,9 @@ def lay_out_band(leads: int, patches: int, time_tolerance: int, device_type: str
     """Chooses blocks and stretches for a device."""
     tolerance = min(time_tolerance, patches - 1)
     block = max(1, _BLOCK_QUERIES.get(device_type, 32) // leads)
-    stretch = patches
-    if not torch.compiler.is_compiling():  # a compiled graph would hold one copy of the loop's body for every stretch
-        stretch = min(patches, _STRETCH_TIMES.get(device_type, patches))
+    # A compiled graph would hold one copy of the loop's body for every stretch.
+    longest = patches if torch.compiler.is_compiling() else _STRETCH_TIMES.get(device_type, patches)
+    stretch = min(patches, longest)
     return BandLayout(leads, patches, tolerance, block, -(-stretch // block) * block)
 
 

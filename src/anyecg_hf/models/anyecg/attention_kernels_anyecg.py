@@ -8,7 +8,7 @@ before it is relied upon; where it is absent or wrong, `select_kernel` returns `
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -51,17 +51,20 @@ class FusedKernel:
         accepts_bias (`bool`): Whether an additive bias may be passed.
         accepts_dropout (`bool`): Whether it can drop keys.
         random_states (`int`): Tensors in [`KernelOutput`]'s `random_state`.
+        head_size_multiple (`int`), max_head_size (`int`): Head sizes d that it takes.
         forward (`Callable`): `(query, key, value, bias, scaling, dropout) -> KernelOutput`; tensors are `(B, H, T, d)`,
             the bias is `(B, 1, 1 or Q, K)` or `None`.
         backward (`Callable`): `(grad_output, query, key, value, bias, result, scaling, dropout)` -> gradients of query,
             key and value, for the output and log-sum-exp in `result`, which may be those of a larger attention that
-            these keys are a part of.
+            these keys are a part of. In the dtype of the query or a wider one.
     """
 
     name: str
     accepts_bias: bool
     accepts_dropout: bool
     random_states: int
+    head_size_multiple: int
+    max_head_size: int
     forward: Callable[..., KernelOutput]
     backward: Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 
@@ -74,8 +77,11 @@ def _cpu_flash_forward(query, key, value, bias, scaling, dropout) -> KernelOutpu
 
 
 def _cpu_flash_backward(grad_output, query, key, value, bias, result, scaling, dropout):
+    # In float32 at least: float16 takes ten times as long here, and half precision would round every part's gradients.
+    states = (grad_output, query, key, value, result.output)
+    states = (state.to(torch.promote_types(state.dtype, torch.float32)) for state in states)
     return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-        grad_output, query, key, value, result.output, result.logsumexp, 0.0, False, attn_mask=bias, scale=scaling
+        *states, result.logsumexp, 0.0, False, attn_mask=bias, scale=scaling
     )
 
 
@@ -123,10 +129,37 @@ def _cuda_efficient_backward(grad_output, query, key, value, bias, result, scali
     return tuple(gradients)
 
 
-CPU_FLASH = FusedKernel("flash attention for CPUs", True, False, 0, _cpu_flash_forward, _cpu_flash_backward)
-CUDA_FLASH = FusedKernel("flash attention", False, True, 2, _cuda_flash_forward, _cuda_flash_backward)
+_ANY_SIZE = 2**31
+
+CPU_FLASH = FusedKernel(
+    name="flash attention for CPUs",
+    accepts_bias=True,
+    accepts_dropout=False,
+    random_states=0,
+    head_size_multiple=1,
+    max_head_size=_ANY_SIZE,
+    forward=_cpu_flash_forward,
+    backward=_cpu_flash_backward,
+)
+CUDA_FLASH = FusedKernel(
+    name="flash attention",
+    accepts_bias=False,
+    accepts_dropout=True,
+    random_states=2,
+    head_size_multiple=8,
+    max_head_size=256,
+    forward=_cuda_flash_forward,
+    backward=_cuda_flash_backward,
+)
 CUDA_EFFICIENT = FusedKernel(
-    "memory-efficient attention", True, True, 2, _cuda_efficient_forward, _cuda_efficient_backward
+    name="memory-efficient attention",
+    accepts_bias=True,
+    accepts_dropout=True,
+    random_states=2,
+    head_size_multiple=8,
+    max_head_size=_ANY_SIZE,
+    forward=_cuda_efficient_forward,
+    backward=_cuda_efficient_backward,
 )
 
 # By device type, the fastest first. Others (MPS, XPU) have no kernel that returns the log-sum-exp.
@@ -155,24 +188,24 @@ def select_kernel(query: torch.Tensor, with_bias: bool, dropout: float) -> Fused
     """
     for kernel in KERNELS.get(query.device.type, ()):
         able = (kernel.accepts_bias or not with_bias) and (kernel.accepts_dropout or dropout == 0.0)
-        if able and _passes_trial(kernel.name, query.device.type, query.dtype, query.shape[-1]):
+        fits = query.shape[-1] % kernel.head_size_multiple == 0 and query.shape[-1] <= kernel.max_head_size
+        if able and fits and _passes_trial(kernel.name, query.device.type, query.dtype):
             return kernel
     return None
 
 
 @torch.compiler.assume_constant_result
-def _passes_trial(name: str, device_type: str, dtype: torch.dtype, head_size: int) -> bool:
-    kernel = next(kernel for kernel in KERNELS[device_type] if kernel.name == name)
-    return kernel_works(kernel, device_type, dtype, head_size)
+def _passes_trial(name: str, device_type: str, dtype: torch.dtype) -> bool:
+    return kernel_works(next(kernel for kernel in KERNELS[device_type] if kernel.name == name), device_type, dtype)
 
 
 @lru_cache(maxsize=128)
-def kernel_works(kernel: FusedKernel, device_type: str, dtype: torch.dtype, head_size: int) -> bool:
+def kernel_works(kernel: FusedKernel, device_type: str, dtype: torch.dtype) -> bool:
     """Whether a kernel exists and its outputs and gradients on a small input are those of plain arithmetic."""
     with torch.no_grad(), torch.autocast(device_type, enabled=False):
-        expected = _trial(PLAIN_ARITHMETIC, kernel.accepts_bias, device_type, torch.float64, head_size)
+        expected = _trial(PLAIN_ARITHMETIC, kernel.accepts_bias, device_type, torch.float64)
         try:
-            found = _trial(kernel, kernel.accepts_bias, device_type, dtype, head_size)
+            found = _trial(kernel, kernel.accepts_bias, device_type, dtype)
         except (AttributeError, RuntimeError, TypeError, ValueError):  # absent, of another signature, or refusing
             return False
     tolerance = _TRIAL_TOLERANCE.get(dtype, 0.0)
@@ -181,11 +214,9 @@ def kernel_works(kernel: FusedKernel, device_type: str, dtype: torch.dtype, head
     )
 
 
-def _trial(
-    kernel: FusedKernel, with_bias: bool, device_type: str, dtype: torch.dtype, head_size: int
-) -> list[torch.Tensor]:
+def _trial(kernel: FusedKernel, with_bias: bool, device_type: str, dtype: torch.dtype) -> list[torch.Tensor]:
     """Output, log-sum-exp and gradients of 5 queries and 7 keys that are half of a larger attention."""
-    steps = torch.arange(2 * 2 * 12 * head_size, dtype=torch.float64).view(2, 2, 12, head_size)
+    steps = torch.arange(2 * 2 * 12 * 64, dtype=torch.float64).view(2, 2, 12, 64)
     query, key, value, grad_output = (
         torch.sin(steps * frequency)[:, :, :length].to(device_type, dtype)
         for frequency, length in ((0.37, 5), (0.73, 7), (1.1, 7), (1.7, 5))
@@ -194,7 +225,7 @@ def _trial(
     if with_bias:
         seen = torch.arange(7, device=device_type) != torch.arange(5, device=device_type)[:, None]
         bias = hiding_bias(seen.expand(2, 1, 5, 7), query)
-    scaling = head_size**-0.5
+    scaling = 0.125
     result = kernel.forward(query, key, value, bias, scaling, 0.0)
     merged = KernelOutput(result.output, result.logsumexp + math.log(2), result.random_state)
     gradients = kernel.backward(grad_output, query, key, value, bias, merged, scaling, 0.0)
@@ -214,7 +245,8 @@ def _plain_backward(grad_output, query, key, value, bias, result, scaling, dropo
     return grad_scores @ key, grad_scores.transpose(2, 3) @ query, weights.transpose(2, 3) @ grad_output
 
 
-PLAIN_ARITHMETIC = FusedKernel("plain arithmetic", True, False, 0, _plain_forward, _plain_backward)
+# The yardstick of the trials.
+PLAIN_ARITHMETIC = replace(CPU_FLASH, name="plain arithmetic", forward=_plain_forward, backward=_plain_backward)
 
 
 __all__ = ["LOWEST_BIAS", "FusedKernel", "KernelOutput", "hiding_bias", "kernel_works", "select_kernel"]

@@ -110,7 +110,8 @@ class _SplitAttention(torch.autograd.Function):
         drawn = iter(random_state)
         whole = KernelOutput(_by_lead(output), _by_lead(logsumexp[..., None])[..., 0], _take(drawn, plan.own))
         gradients = [
-            gradient.transpose(1, 2).unflatten(0, (batch, -1))
+            # Summed in single precision at least: half precision would be rounded with every part.
+            gradient.transpose(1, 2).unflatten(0, (batch, -1)).to(logsumexp.dtype)
             for gradient in plan.own.backward(
                 *(_by_lead(grad_output), *map(_by_lead, states), _own_bias(key_mask, query)),
                 *(whole, plan.scaling, plan.dropout),
@@ -127,7 +128,7 @@ class _SplitAttention(torch.autograd.Function):
             stretch.of(gradients[0]).add_(stretch.of_queries(of_queries, batch))
             for total, blocks_of_keys in zip(gradients[1:], of_keys, strict=True):
                 stretch.add_of_keys(total, blocks_of_keys)
-        return *gradients, None, None
+        return *(gradient.to(query.dtype) for gradient in gradients), None, None
 
 
 def _by_lead(states: torch.Tensor) -> torch.Tensor:

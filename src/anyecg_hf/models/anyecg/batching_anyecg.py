@@ -55,6 +55,23 @@ def pad_features(
     return BatchFeature(batch, tensor_type=return_tensors or "np")
 
 
+def patches_within(max_length_s: float | None, patch_s: float, truncation: bool, padding: bool | str) -> int | None:
+    """
+    Whole patches in `max_length_s`, `None` if there is no limit. Raises `ValueError` if the arguments of
+    [`AnyECGTokenizer`]'s call contradict each other.
+    """
+    if max_length_s is None:
+        if truncation or padding == "max_length":
+            raise ValueError('`truncation=True` and `padding="max_length"` need `max_length_s`, in seconds.')
+        return None
+    if not truncation and padding != "max_length":
+        raise ValueError('`max_length_s` needs `truncation=True` or `padding="max_length"` to have an effect.')
+    patches = int(max_length_s / patch_s + 1e-9)
+    if patches < 1:
+        raise ValueError(f"`max_length_s` must be at least one patch ({patch_s:g} s), got {max_length_s}.")
+    return patches
+
+
 def _stack_padded(values: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     stacked = np.zeros((len(values), *shape), dtype=values[0].dtype)
     for row, value in zip(stacked, values, strict=True):
@@ -62,4 +79,4 @@ def _stack_padded(values: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarra
     return stacked
 
 
-__all__ = ["pad_features"]
+__all__ = ["pad_features", "patches_within"]

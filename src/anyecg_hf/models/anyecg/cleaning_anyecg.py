@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order of work that turns one record in millivolts into clean patches (paper, section on preprocessing)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pywt
 
 from .signal_anyecg import (
-    LeadQuality,
     assess_leads,
     count_patches,
     cut_patches,
@@ -135,7 +135,7 @@ def clean_record(
         `ValueError`: for implausible amplitudes, infinite samples, records shorter than half a patch, and a scale or
             noise level that is no such number.
     """
-    _check_length(signal_mv.shape[1], sampling_rate, settings)
+    check_length(signal_mv.shape[1], sampling_rate, settings)
     _check_given(scale, noise_level, len(signal_mv))
     quality = assess_leads(signal_mv, sampling_rate, lead_names)
     usable = np.ones(len(signal_mv), dtype=bool)
@@ -144,25 +144,20 @@ def clean_record(
     signal = fill_gaps(signal_mv, quality.missing)
     if settings.bandpass_low_hz is not None:
         signal = remove_line(signal)
-    signal = np.where(usable[:, None], signal, np.float32(0.0))
-    steps = [f"resampled {sampling_rate:g} -> {settings.sampling_rate} Hz"] * (sampling_rate != settings.sampling_rate)
-    signal = resample(signal, sampling_rate, settings.sampling_rate)
-    signal, filter_steps = _filter(signal, sampling_rate, settings)
-    missing = _resample_mask(quality.missing, sampling_rate, signal.shape[1], settings)
-    signal, noise, denoise_steps = _denoise(signal, missing, settings, noise_level)
+    signal = to_patch_rate(np.where(usable[:, None], signal, np.float32(0.0)), sampling_rate, settings)
+    missing = resample_mask(quality.missing, sampling_rate, signal.shape[1], settings)
+    signal, noise = denoise(signal, missing, settings, noise_level)
 
-    patch_mask = usable[:, None] & ~_gap_patches(missing, settings)
+    patch_mask = usable[:, None] & ~gap_patches(missing, settings)
     samples = patch_mask.shape[1] * settings.patch_size
     signal = signal[:, :samples]
     real = np.repeat(patch_mask, settings.patch_size, axis=1)[:, : signal.shape[1]]
     if scale is None:
         scale = max(float(signal[real].std(dtype=np.float64)), MIN_SCALE_MV) if real.any() else MIN_SCALE_MV
-    patches = cut_patches(signal * np.float32(1.0 / scale), settings.patch_size)
-    patches[~patch_mask] = 0.0
     masked_patches = int(usable.sum() * patch_mask.shape[1] - patch_mask.sum())
     interpolated_samples = int(quality.missing[usable].sum())
     return CleanedECG(
-        patches=patches,
+        patches=scaled_patches(signal, patch_mask, scale, settings),
         patch_mask=patch_mask,
         scale=float(scale),
         noise_level=noise,
@@ -170,12 +165,13 @@ def clean_record(
         unusable=quality.unusable,
         masked_patches=masked_patches,
         interpolated_samples=interpolated_samples,
-        steps=(*steps, *filter_steps, *denoise_steps, f"scaled by {scale:.3g} mV"),
-        notes=(*quality.notes, *_notes(quality, lead_names, interpolated_samples, masked_patches)),
+        steps=cleaning_steps(sampling_rate, settings, scale),
+        notes=(*quality.notes, *cleaning_notes(quality.unusable, lead_names, interpolated_samples, masked_patches)),
     )
 
 
-def _check_length(samples: int, sampling_rate: float, settings: CleaningSettings) -> None:
+def check_length(samples: int, sampling_rate: float, settings: CleaningSettings) -> None:
+    """Raises `ValueError` if a record of `samples` at `sampling_rate` (Hz) has not even one patch."""
     if count_patches(resampled_length(samples, sampling_rate, settings.sampling_rate), settings.patch_size) < 1:
         minimum = settings.patch_size / settings.sampling_rate / 2
         raise ValueError(
@@ -195,40 +191,69 @@ def _check_given(scale: float | None, noise_level: np.ndarray | float | None, le
         raise ValueError(f"`noise_level` must be one number or one for each of {leads} leads, got {noise_level}.")
 
 
-def _notes(
-    quality: LeadQuality, lead_names: tuple[str, ...], interpolated_samples: int, masked_patches: int
+def cleaning_notes(
+    unusable: dict[int, str], lead_names: Sequence[str], interpolated_samples: int, masked_patches: int
 ) -> list[str]:
+    """What was found wanting beside odd amplitudes, for people."""
     notes = []
-    if quality.unusable:
-        found = ", ".join(f"{lead_names[lead]} ({reason})" for lead, reason in sorted(quality.unusable.items()))
+    if unusable:
+        found = ", ".join(f"{lead_names[lead]} ({reason})" for lead, reason in sorted(unusable.items()))
         notes.append(f"unusable leads are masked: {found}")
     if interpolated_samples:
         notes.append(f"{interpolated_samples} missing samples are interpolated and {masked_patches} patches masked")
     return notes
 
 
-def _filter(signal: np.ndarray, input_rate: float, settings: CleaningSettings) -> tuple[np.ndarray, list[str]]:
-    # Above the input's own Nyquist frequency there is no powerline to remove.
-    notch = settings.notch_hz if settings.notch_hz is not None and settings.notch_hz < input_rate / 2 else None
-    low, high = settings.bandpass_low_hz, settings.bandpass_high_hz
-    if low is None and high is None and notch is None:
-        return signal, []
-    response = zero_phase_response(
-        signal.shape[1], settings.sampling_rate, low, high, notch, settings.filter_order, settings.notch_quality
-    )
+def cleaning_steps(sampling_rate: float, settings: CleaningSettings, scale: float) -> tuple[str, ...]:
+    """What is done to a record of `sampling_rate` (Hz), in order, for people."""
+    low, high, notch = settings.bandpass_low_hz, settings.bandpass_high_hz, _notch_hz(sampling_rate, settings)
     steps = []
+    if sampling_rate != settings.sampling_rate:
+        steps.append(f"resampled {sampling_rate:g} -> {settings.sampling_rate} Hz")
     if low is not None or high is not None:
         steps.append(f"band-pass {low or 0:g}-{high or settings.sampling_rate / 2:g} Hz")
     if notch is not None:
         steps.append(f"notch {notch:g} Hz")
-    return filter_zero_phase(signal, response), steps
+    if settings.denoise:
+        steps.append(f"{settings.denoise_wavelet} denoising")
+    return (*steps, f"scaled by {scale:.3g} mV")
 
 
-def _denoise(
+def _notch_hz(sampling_rate: float, settings: CleaningSettings) -> float | None:
+    # Above the input's own Nyquist frequency there is no powerline to remove.
+    return settings.notch_hz if settings.notch_hz is not None and settings.notch_hz < sampling_rate / 2 else None
+
+
+def to_patch_rate(signal: np.ndarray, sampling_rate: float, settings: CleaningSettings) -> np.ndarray:
+    """Resamples a signal `(leads, samples)` of `sampling_rate` (Hz), free of gaps and lines, and filters it."""
+    signal = resample(signal, sampling_rate, settings.sampling_rate)
+    edges = (settings.bandpass_low_hz, settings.bandpass_high_hz, _notch_hz(sampling_rate, settings))
+    if edges == (None, None, None):
+        return signal
+    response = zero_phase_response(
+        signal.shape[1], settings.sampling_rate, *edges, settings.filter_order, settings.notch_quality
+    )
+    return filter_zero_phase(signal, response)
+
+
+def denoise(
     signal: np.ndarray, missing: np.ndarray, settings: CleaningSettings, noise_level: np.ndarray | float | None
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Denoises a filtered signal.
+
+    Args:
+        signal (`np.ndarray` of shape `(leads, samples)`): From [`to_patch_rate`].
+        missing (`np.ndarray` of shape `(leads, samples)`, bool): From [`resample_mask`].
+        settings ([`CleaningSettings`]): The steps.
+        noise_level (`np.ndarray` of shape `(leads,)`, `float` or `None`): Noise in mV; estimated if `None`.
+
+    Returns:
+        `np.ndarray` of shape `(leads, samples)`, float32, and `np.ndarray` of shape `(leads,)`, float32: the signal and
+        the noise in mV, NaN where the settings leave denoising out.
+    """
     if not settings.denoise:
-        return signal, np.full(len(signal), np.nan, dtype=np.float32), []
+        return signal, np.full(len(signal), np.nan, dtype=np.float32)
     coefficients = wavelet_coefficients(signal, settings.denoise_wavelet, settings.denoise_levels)
     if noise_level is None:
         level = noise_band_level(settings.sampling_rate, settings.bandpass_high_hz)
@@ -238,22 +263,63 @@ def _denoise(
     denoised = soft_threshold_denoise(
         coefficients, settings.denoise_wavelet, noise, settings.patch_size, signal.shape[1]
     )
-    return denoised, noise, [f"{settings.denoise_wavelet} denoising"]
+    return denoised, noise
 
 
-def _resample_mask(missing: np.ndarray, sampling_rate: float, samples: int, settings: CleaningSettings) -> np.ndarray:
-    """Missing samples at the rate of the patches, `(leads, samples)`."""
+def resample_mask(
+    missing: np.ndarray,
+    sampling_rate: float,
+    samples: int,
+    settings: CleaningSettings,
+    first_sample: int = 0,
+    first_input: int = 0,
+) -> np.ndarray:
+    """
+    Missing samples at the rate of the patches.
+
+    Args:
+        missing (`np.ndarray` of shape `(leads, input samples)`, bool): Missing samples at `sampling_rate`.
+        sampling_rate (`float`): Rate of the record in Hz.
+        samples (`int`): Wanted samples.
+        settings ([`CleaningSettings`]): Tells the rate of the patches.
+        first_sample (`int`, *optional*), first_input (`int`, *optional*): Place of the first wanted and of the first
+            given sample in the record that this is a window of.
+
+    Returns:
+        `np.ndarray` of shape `(leads, samples)`, bool.
+    """
     if not missing.any():
         return np.zeros((len(missing), samples), dtype=bool)
-    sources = np.minimum(np.arange(samples) * (sampling_rate / settings.sampling_rate), missing.shape[1] - 1)
-    return missing[:, sources.round().astype(np.int64)]
+    times = np.arange(first_sample, first_sample + samples)
+    sources = (times * (sampling_rate / settings.sampling_rate)).round().astype(np.int64) - first_input
+    return missing[:, np.clip(sources, 0, missing.shape[1] - 1)]
 
 
-def _gap_patches(missing: np.ndarray, settings: CleaningSettings) -> np.ndarray:
+def gap_patches(missing: np.ndarray, settings: CleaningSettings) -> np.ndarray:
     """Patches, `(leads, patches)`, of which more than a tenth of the samples were missing in the record."""
     samples, cut = missing.shape[1], cut_patches(missing, settings.patch_size)
     real_samples = np.minimum(settings.patch_size, samples - np.arange(cut.shape[1]) * settings.patch_size)
     return cut.sum(axis=2) > MAX_MISSING_SHARE * real_samples
 
 
-__all__ = ["CleanedECG", "CleaningSettings", "clean_record"]
+def scaled_patches(signal: np.ndarray, patch_mask: np.ndarray, scale: float, settings: CleaningSettings) -> np.ndarray:
+    """A clean signal `(leads, samples)` in mV -> patches `(leads, patches, patch_size)` in units of `scale` (mV)."""
+    patches = cut_patches(signal * np.float32(1.0 / scale), settings.patch_size)
+    patches[~patch_mask] = 0.0
+    return patches
+
+
+__all__ = [
+    "MIN_SCALE_MV",
+    "CleanedECG",
+    "CleaningSettings",
+    "check_length",
+    "clean_record",
+    "cleaning_notes",
+    "cleaning_steps",
+    "denoise",
+    "gap_patches",
+    "resample_mask",
+    "scaled_patches",
+    "to_patch_rate",
+]

@@ -133,6 +133,12 @@ class AnyECGArchitectureConfig(PreTrainedConfig):
         return self.patch_size / self.sampling_rate
 
     @property
+    def trained_window_patches(self) -> int:
+        """Patches of the longest window that training has covered; `max_time_positions` where that is not known."""
+        trained = self.trained_time_positions or self.max_time_positions
+        return min(trained, self.max_time_positions) if self.time_encoding == "learned" else trained
+
+    @property
     def unknown_lead_id(self) -> int:
         """Index of the lead `unknown` in `lead_names`."""
         return list(self.lead_names).index(UNKNOWN_LEAD)
@@ -215,6 +221,17 @@ class AnyECGConfig(AnyECGArchitectureConfig):
             What each label of `id2label` means, in words.
         label_thresholds (`dict[str, float]`, *optional*):
             Probability from which on a multi-label class counts as present, chosen on selection records.
+        window_patches (`int`, *optional*):
+            [`AnyECGForLongRecordClassification`]: patches of the windows that a long record is cut into. `None` takes
+            the longest that training has covered, [`trained_window_patches`].
+        num_window_layers (`int`, *optional*, defaults to 2):
+            [`AnyECGForLongRecordClassification`]: layers of the Transformer over windows; heads and widths are the
+            backbone's.
+        windows_per_forward (`int`, *optional*, defaults to 16):
+            [`AnyECGForLongRecordClassification`]: windows that pass through the backbone together where no gradient
+            flows through it. Bounds the memory that a long record takes.
+        freeze_backbone (`bool`, *optional*, defaults to `False`):
+            [`AnyECGForLongRecordClassification`]: whether only the head is trained.
 
     Example:
 
@@ -236,11 +253,17 @@ class AnyECGConfig(AnyECGArchitectureConfig):
         "layers.*.mlp.down_proj": "rowwise",
     }
     base_model_fsdp_plan = {"layers.*": "free_full_weight", "norm": "keep_full_weight"}
+    # Trainer hands all outputs but these to `compute_metrics`.
+    keys_to_ignore_at_inference = ["window_embeddings", "window_mask"]
 
     classifier_pooling: str = "mean"
     classifier_dropout: float | int = 0.0
     label_descriptions: dict[str, str] | None = None
     label_thresholds: dict[str, float] | None = None
+    window_patches: int | None = None
+    num_window_layers: int = 2
+    windows_per_forward: int = 16
+    freeze_backbone: bool = False
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "AnyECGConfig":
@@ -268,6 +291,16 @@ class AnyECGConfig(AnyECGArchitectureConfig):
         super().validate_architecture()
         if self.classifier_pooling not in ("mean", "mean_max"):
             raise ValueError(f"`classifier_pooling` must be 'mean' or 'mean_max', got {self.classifier_pooling!r}.")
+        for name in ("num_window_layers", "windows_per_forward", "window_patches"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        longest = self.trained_window_patches
+        if self.time_encoding == "learned" and self.window_patches is not None and self.window_patches > longest:
+            raise ValueError(
+                f"`window_patches` ({self.window_patches}) goes beyond the {longest} learned time positions that were"
+                ' trained: use shorter windows, or a model with `time_encoding="rotary"`, which has no limit.'
+            )
 
 
 @strict

@@ -62,6 +62,26 @@ def spread_lead_names(lead_names: Any, records: int) -> list[Any]:
     return spread(list(lead_names), records, "lead_names")
 
 
+def unpack_record(
+    record: Any, sampling_rate: float | None, lead_names: Sequence[str] | None, unit: str
+) -> tuple[Any, float, Sequence[str], str]:
+    """
+    Signal, rate, lead names and unit of a record that carries them; `None` for the signal of one that is read later.
+    Raises `ValueError` if what the caller says contradicts it.
+    """
+    if sampling_rate is not None and float(sampling_rate) != float(record.sampling_rate):
+        raise ValueError(
+            f"`sampling_rate` is {sampling_rate} but the record says {record.sampling_rate} Hz: leave it out."
+        )
+    if lead_names is not None and list(lead_names) != list(record.lead_names):
+        raise ValueError(
+            f"`lead_names` is {list(lead_names)} but the record says {list(record.lead_names)}: leave it out."
+        )
+    if unit != "mV":
+        raise ValueError(f"an ECGRecord is in millivolts: leave `unit` out (got {unit!r}).")
+    return getattr(record, "signal_mv", None), record.sampling_rate, record.lead_names, "mV"
+
+
 def resolve_lead_names(
     lead_names: Sequence[str] | str | None, shape: tuple[int, int], vocabulary: Sequence[str]
 ) -> tuple[str, ...]:
@@ -93,4 +113,4 @@ def resolve_lead_names(
     return tuple(resolved)
 
 
-__all__ = ["as_records", "as_signal", "resolve_lead_names", "spread", "spread_lead_names", "to_numpy"]
+__all__ = ["as_records", "as_signal", "resolve_lead_names", "spread", "spread_lead_names", "to_numpy", "unpack_record"]

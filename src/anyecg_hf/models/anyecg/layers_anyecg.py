@@ -173,19 +173,38 @@ def time_positions(
 
 
 def rotary_tables(
-    config: AnyECGArchitectureConfig, positions: torch.Tensor, leads: int, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Cosines and sines `(1 or B, 1, L*N, head_size)` of the rotary time encoding, `None` for a learned table."""
-    if config.time_encoding != "rotary":
-        return None
+    config: AnyECGArchitectureConfig, positions: torch.Tensor, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines `(..., head_size)` of the rotary encoding of positions `(...)`."""
     half = config.head_size // 2
     exponents = torch.arange(half, device=positions.device, dtype=torch.float32) / half
     angles = positions[..., None].float() * float(config.rotary_base) ** -exponents
-    angles = torch.cat((angles, angles), dim=-1).repeat(1, leads, 1)[:, None]
+    angles = torch.cat((angles, angles), dim=-1)
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
-def _rotate(states: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
+def rotary_time(
+    config: AnyECGArchitectureConfig, positions: torch.Tensor, leads: int, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """
+    Rotary time encoding of lead-major tokens, `None` for a learned table.
+
+    Args:
+        config ([`AnyECGArchitectureConfig`]): Says how time is encoded.
+        positions (`torch.Tensor` of shape `(1 or B, N)`): From [`time_positions`].
+        leads (`int`): Leads L.
+        dtype (`torch.dtype`): Of the hidden states.
+
+    Returns:
+        `tuple[torch.Tensor, torch.Tensor]` of shapes `(1 or B, 1, L*N, head_size)`: cosines and sines.
+    """
+    if config.time_encoding != "rotary":
+        return None
+    return tuple(table.repeat(1, leads, 1)[:, None] for table in rotary_tables(config, positions, dtype))
+
+
+def rotate(states: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
+    """Applies a rotary encoding to queries or keys `(..., head_size)`."""
     first, second = states.chunk(2, dim=-1)
     return states * cosines + torch.cat((-second, first), dim=-1) * sines
 
@@ -225,7 +244,7 @@ class AnyECGAttention(nn.Module):
         key = self.k_proj(hidden_states).view(split).transpose(1, 2)
         value = self.v_proj(hidden_states).view(split).transpose(1, 2)
         if rotary is not None:
-            query, key = _rotate(query, *rotary), _rotate(key, *rotary)
+            query, key = rotate(query, *rotary), rotate(key, *rotary)
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         output, weights = attend(
             self,
@@ -280,8 +299,11 @@ __all__ = [
     "AnyECGAttention",
     "AnyECGEmbeddings",
     "AnyECGLayer",
+    "AnyECGMLP",
     "check_patches",
     "complete_inputs",
     "rotary_tables",
+    "rotary_time",
+    "rotate",
     "time_positions",
 ]

@@ -2,22 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The AnyECG backbone and masked code modelling: stage 2 of AnyECG."""
 
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import BatchFeature, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .attention_anyecg import create_cardio_sparse_mask
+from .batching_anyecg import pad_features
 from .configuration_anyecg import AnyECGConfig
+from .inputs_anyecg import to_numpy
 from .layers_anyecg import (
     AnyECGEmbeddings,
     AnyECGLayer,
     check_patches,
     complete_inputs,
-    rotary_tables,
+    rotary_time,
     time_positions,
 )
 from .pretrained_anyecg import AnyECGPreTrainedMixin
@@ -98,7 +104,7 @@ class AnyECGModel(AnyECGPreTrainedModel):
         positions = time_positions(self.config, input_values.shape[2], time_offset, input_values.device)
         hidden = self.embeddings(input_values.to(self.dtype), lead_ids, positions, bool_masked_pos)
         mask = create_cardio_sparse_mask(self.config, hidden, attention_mask)
-        rotary = rotary_tables(self.config, positions, attention_mask.shape[1], hidden.dtype)
+        rotary = rotary_time(self.config, positions, attention_mask.shape[1], hidden.dtype)
         for layer in self.layers:
             hidden = layer(hidden, mask, rotary, **kwargs)
         real = attention_mask.flatten(1)[..., None].bool()
@@ -106,6 +112,75 @@ class AnyECGModel(AnyECGPreTrainedModel):
         # In float32: half precision overflows or stalls over the tokens of a long record.
         pooled = (hidden.sum(dim=1, dtype=torch.float32) / real.sum(dim=1).clamp(min=1)).to(hidden.dtype)
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)
+
+    def encode_windows(self, windows: Iterable[Mapping[str, Any]], batch_size: int = 16) -> Iterator[torch.Tensor]:
+        """
+        Embeds one window after the other, for records too long to be held whole.
+
+        Computes in evaluation mode without gradients, and consumes no more than `batch_size` windows ahead of what it
+        has yielded.
+
+        Args:
+            windows (`Iterable[Mapping]`): Features of single windows, arrays or tensors, of any sizes: `input_values`
+                `(L, N, S)`, `attention_mask` `(L, N)`, `lead_ids` `(L,)`; other keys are ignored.
+            batch_size (`int`, *optional*, defaults to 16): Windows that are padded to one batch.
+
+        Returns:
+            `Iterator[torch.FloatTensor]`: the `pooler_output` `(D,)` of each window in order, float32 on the CPU; zeros
+            for a window with nothing real.
+
+        Raises:
+            `ValueError`: for a `batch_size` below 1, and while iterating for a window with a missing key or another
+                shape, with its number.
+
+        Example:
+
+        ```python
+        >>> starts = range(0, batch["input_values"].shape[2], 40)
+        >>> windows = (
+        ...     {
+        ...         "input_values": batch["input_values"][0, :, start : start + 40],
+        ...         "attention_mask": batch["attention_mask"][0, :, start : start + 40],
+        ...         "lead_ids": batch["lead_ids"][0],
+        ...     }
+        ...     for start in starts
+        ... )
+        >>> embeddings = torch.stack(list(model.encode_windows(windows)))
+        ```
+        """
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
+        return self._encode_batches(iter(windows), batch_size)
+
+    def _encode_batches(self, windows: Iterator[Mapping[str, Any]], batch_size: int) -> Iterator[torch.Tensor]:
+        numbered = enumerate(windows)
+        while rows := [self._window_features(*item) for item in islice(numbered, batch_size)]:
+            yield from self._encode_batch(pad_features(rows, padding=True, max_length=None, return_tensors="pt"))
+
+    def _window_features(self, number: int, window: Mapping[str, Any]) -> dict[str, Any]:
+        missing = sorted({"input_values", "attention_mask", "lead_ids"} - set(window))
+        if missing:
+            raise ValueError(f"window {number} lacks {missing}: pass the tokenizer's features of one window.")
+        values, mask, lead_ids = (to_numpy(window[key]) for key in ("input_values", "attention_mask", "lead_ids"))
+        fits = values.ndim == 3 and values.shape[2] == self.config.patch_size and 0 not in values.shape
+        if not fits or mask.shape != values.shape[:2] or lead_ids.shape != values.shape[:1]:
+            raise ValueError(
+                f"window {number}: expected input_values (leads, patches, {self.config.patch_size} samples),"
+                f" attention_mask (leads, patches) and lead_ids (leads,), got {values.shape}, {mask.shape} and"
+                f" {lead_ids.shape}."
+            )
+        return {"input_values": values, "attention_mask": mask, "lead_ids": lead_ids}
+
+    def _encode_batch(self, batch: BatchFeature) -> torch.Tensor:
+        training = [module for module in self.modules() if module.training]
+        self.eval()
+        try:
+            # Not `inference_mode`: a head may be trained on the embeddings.
+            with torch.no_grad():
+                return self(**batch.to(self.device), return_dict=True).pooler_output.float().cpu()
+        finally:
+            for module in training:
+                module.training = True
 
 
 class AnyECGForMaskedCodeModeling(AnyECGPreTrainedModel):

@@ -18,7 +18,7 @@ from .layers_anyecg import (
     AnyECGLayer,
     check_patches,
     complete_inputs,
-    rotary_tables,
+    rotary_time,
     time_positions,
 )
 from .pretrained_anyecg import AnyECGPreTrainedMixin
@@ -67,7 +67,7 @@ class AnyECGEncoder(nn.Module):
     def forward(self, hidden: torch.Tensor, attention_mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """`(B, L*N, D)`, `(B, L, N)`, `(1 or B, N)` -> `(B, L*N, D)`."""
         mask = create_cardio_sparse_mask(self.config, hidden, attention_mask)
-        rotary = rotary_tables(self.config, positions, attention_mask.shape[1], hidden.dtype)
+        rotary = rotary_time(self.config, positions, attention_mask.shape[1], hidden.dtype)
         for layer in self.layers:
             hidden = layer(hidden, mask, rotary)
         return self.norm(hidden)

@@ -62,7 +62,7 @@ class AnyECGForSequenceClassification(AnyECGPreTrainedModel):
             pooled = torch.cat((pooled, self._max_over_real(outputs.last_hidden_state, attention_mask)), dim=-1)
         logits = self.classifier(self.dropout(pooled))
         return SequenceClassifierOutput(
-            loss=None if labels is None else self._classification_loss(logits, labels),
+            loss=None if labels is None else classification_loss(self.config, logits, labels),
             logits=logits,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
@@ -76,26 +76,43 @@ class AnyECGForSequenceClassification(AnyECGPreTrainedModel):
         largest = hidden.masked_fill(~real[..., None], torch.finfo(hidden.dtype).min).amax(dim=1)
         return torch.where(real.any(dim=1, keepdim=True), largest, 0.0)
 
-    def _classification_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        problem = self.config.problem_type or self._infer_problem_type(labels)
-        logits = logits.float()
-        if problem == "single_label_classification":
-            return nn.functional.cross_entropy(logits, labels.view(-1))
-        if problem == "multi_label_classification":
-            return nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
-        if problem == "regression":
-            return nn.functional.mse_loss(logits.reshape(labels.shape), labels.float())
-        raise ValueError(
-            "`config.problem_type` must be 'single_label_classification', 'multi_label_classification' or"
-            f" 'regression', got {problem!r}."
-        )
 
-    def _infer_problem_type(self, labels: torch.Tensor) -> str:
-        """The library's convention for configs that do not say."""
-        if self.config.num_labels == 1:
-            return "regression"
-        integers = not labels.is_floating_point()
-        return "single_label_classification" if integers and labels.ndim == 1 else "multi_label_classification"
+def classification_loss(config: AnyECGConfig, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """
+    Cross-entropy, binary cross-entropy or mean squared error, in float32.
+
+    Args:
+        config ([`AnyECGConfig`]): `problem_type`; where it is `None`, number of labels and labels decide.
+        logits (`torch.FloatTensor` of shape `(B, num_labels)`): What the head says.
+        labels (`torch.Tensor`): `(B,)` int64 classes, `(B, num_labels)` 0/1 for multi-label, or `(B,)` /
+            `(B, num_labels)` floats for regression.
+
+    Returns:
+        `torch.FloatTensor` of shape `()`.
+
+    Raises:
+        `ValueError`: for an unknown `problem_type`.
+    """
+    problem = config.problem_type or _infer_problem_type(config, labels)
+    logits = logits.float()
+    if problem == "single_label_classification":
+        return nn.functional.cross_entropy(logits, labels.view(-1))
+    if problem == "multi_label_classification":
+        return nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
+    if problem == "regression":
+        return nn.functional.mse_loss(logits.reshape(labels.shape), labels.float())
+    raise ValueError(
+        "`config.problem_type` must be 'single_label_classification', 'multi_label_classification' or"
+        f" 'regression', got {problem!r}."
+    )
 
 
-__all__ = ["AnyECGForSequenceClassification"]
+def _infer_problem_type(config: AnyECGConfig, labels: torch.Tensor) -> str:
+    """The library's convention for configs that do not say."""
+    if config.num_labels == 1:
+        return "regression"
+    integers = not labels.is_floating_point()
+    return "single_label_classification" if integers and labels.ndim == 1 else "multi_label_classification"
+
+
+__all__ = ["AnyECGForSequenceClassification", "classification_loss"]

@@ -18,28 +18,19 @@ import pywt
 from scipy.fft import dct, idct
 
 from .configuration_anyecg import LEAD_NAMES
+from .lead_quality_anyecg import MAX_PLAUSIBLE_DEVIATION_MV, RailWatch, judge_leads, live_leads, refuse_infinite
 
 MILLIVOLTS_PER_UNIT = {"V": 1e3, "mV": 1.0, "uV": 1e-3, "µV": 1e-3, "μV": 1e-3, "nV": 1e-6}
 
 MIN_SAMPLING_RATE_HZ = 50.0
 MAX_SAMPLING_RATE_HZ = 50_000.0
 
-# Amplitudes a surface ECG can have, in mV (DC offsets apart).
-MAX_PLAUSIBLE_DEVIATION_MV = 20.0
-USUAL_LEAD_RANGE_MV = (0.1, 10.0)
-FLAT_RANGE_MV = 0.01
-
-# A lead is railed if this share of it lies on its own extreme value in runs of at least this many seconds. Nearer to
-# zero than this an extreme value may be the baseline of a noise-free lead.
-RAILED_SHARE = 0.2
-RAILED_RUN_S = 0.1
-RAIL_MV = 1.0
-
 # Spellings beyond the vocabulary's own; case, blanks, underscores and the prefixes of `_PREFIX` do not count.
 _ALIASES = {
-    "I": ("DI",),
-    "II": ("DII",),
-    "III": ("DIII",),
+    # The limb leads also by their definition, as EDF files label them.
+    "I": ("DI", "LA-RA"),
+    "II": ("DII", "LL-RA"),
+    "III": ("DIII", "LL-LA"),
     **{f"V{number}": (f"C{number}",) for number in (1, 2, 3, 4, 5, 6, 7, 8, 9)},
     "VX": ("X", "Frank X"),
     "VY": ("Y", "Frank Y"),
@@ -48,7 +39,7 @@ _ALIASES = {
     "V3R": ("RV3",),
     "V4R": ("RV4",),
 }
-_PREFIX = re.compile(r"(?:MDCECGLEAD|ECGLEAD|ECG|LEAD):?(?=.)")
+_PREFIX = re.compile(r"(?:MDCECGLEAD|ECGLEAD|ECG|EKG|LEAD):?(?=.)")
 
 
 def _comparable(name: str) -> str:
@@ -147,79 +138,44 @@ def assess_leads(signal_mv: np.ndarray, sampling_rate: float, lead_names: list[s
             low, high = np.nanmin(signal_mv, axis=1), np.nanmax(signal_mv, axis=1)
     else:
         low, high = signal_mv.min(axis=1), signal_mv.max(axis=1)
-    present = ~missing.all(axis=1)
-    if np.isinf(low[present]).any() or np.isinf(high[present]).any():
-        lead = int(np.flatnonzero(np.isinf(signal_mv).any(axis=1))[0])
-        raise ValueError(
-            f"lead {lead_names[lead]} has infinite samples: expected finite numbers, or NaN where samples are missing."
-        )
-
-    unusable = {int(lead): "missing" for lead in np.flatnonzero(~present)}
-    spans = high - low
-    for lead in np.flatnonzero(present):
-        if spans[lead] < FLAT_RANGE_MV:
-            unusable[int(lead)] = "flat"
-        elif _is_railed(signal_mv[lead], low[lead], high[lead], sampling_rate):
-            unusable[int(lead)] = "railed"
-    live = np.flatnonzero(present & ~(spans < FLAT_RANGE_MV))
-    unusable.update(_saturated_leads(signal_mv, live, spans))
-    return LeadQuality(unusable=unusable, missing=missing, notes=_range_notes(spans[present], spans[live]))
-
-
-def _range_notes(present_spans: np.ndarray, live_spans: np.ndarray) -> tuple[str, ...]:
-    low, high = USUAL_LEAD_RANGE_MV
-    if len(live_spans):
-        span = float(np.median(live_spans))
-        if low <= span <= high:
-            return ()
-        return (
-            f"the median range of a lead is {span:.4g} mV, outside the usual {low:g}-{high:g} mV: check unit and gain",
-        )
-    if present_spans.any():
-        return (
-            f"no lead ranges over more than {float(present_spans.max()):.2g} mV: if these are volts, pass unit='V'",
-        )
-    return ()
-
-
-def _is_railed(lead_mv: np.ndarray, low: float, high: float, sampling_rate: float) -> bool:
-    on_rail = (lead_mv == low) | (lead_mv == high)
-    if np.count_nonzero(on_rail) < RAILED_SHARE * len(lead_mv):
-        return False
-    on_rail &= np.abs(lead_mv) >= RAIL_MV
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], on_rail, [False])).astype(np.int8)))
-    runs = edges[1::2] - edges[::2]
-    return runs[runs >= RAILED_RUN_S * sampling_rate].sum() >= RAILED_SHARE * len(lead_mv)
-
-
-def _saturated_leads(signal_mv: np.ndarray, live: np.ndarray, spans: np.ndarray) -> dict[int, str]:
-    """Leads whose deviation is beyond any ECG; an error if that is so for more than half of the `live` ones."""
-    deviations = np.zeros(len(live))
-    for position, lead in enumerate(live):
+    refuse_infinite(signal_mv, low, high, lead_names)
+    present, spans = ~missing.all(axis=1), high - low
+    railed, deviations_mv = np.zeros(len(signal_mv), dtype=bool), np.zeros(len(signal_mv))
+    for lead in np.flatnonzero(live_leads(present, spans)):
+        watch = RailWatch(sampling_rate)
+        watch.add(signal_mv[lead], low[lead], high[lead])
+        railed[lead] = watch.is_railed
         if spans[lead] > MAX_PLAUSIBLE_DEVIATION_MV:  # a smaller range cannot hold a larger deviation
-            samples = signal_mv[lead][~np.isnan(signal_mv[lead])]
-            deviations[position] = np.percentile(np.abs(samples - np.median(samples)), 99)
-    beyond = deviations > MAX_PLAUSIBLE_DEVIATION_MV
-    if 2 * beyond.sum() > len(live):
-        typical = float(np.median(deviations[beyond]))
-        likely = "microvolts (unit='uV')" if typical < 1e5 else "nanovolts (unit='nV') or unscaled integers"
-        raise ValueError(
-            f"the signal deviates by {typical:.4g} mV from its median in a typical lead, and no ECG exceeds"
-            f" {MAX_PLAUSIBLE_DEVIATION_MV:g} mV: these are probably {likely} or raw analog-to-digital counts. Pass the"
-            " right `unit`, or divide counts by the gain first."
-        )
-    return {int(lead): "saturated" for lead in live[beyond]}
+            samples = signal_mv[lead][~missing[lead]]
+            deviations_mv[lead] = np.percentile(np.abs(samples - np.median(samples)), 99)
+    unusable, notes = judge_leads(present, spans, railed, deviations_mv)
+    return LeadQuality(unusable=unusable, missing=missing, notes=notes)
 
 
-def fill_gaps(signal_mv: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """Interpolates missing samples linearly within each lead (constant at the ends); all-missing leads become zero."""
+def fill_gaps(signal_mv: np.ndarray, missing: np.ndarray, outside: np.ndarray | None = None) -> np.ndarray:
+    """
+    Interpolates missing samples linearly within each lead (constant at the ends); all-missing leads become zero.
+
+    Args:
+        signal_mv (`np.ndarray` of shape `(leads, samples)`): Signal in mV.
+        missing (`np.ndarray` of shape `(leads, samples)`, bool): Which of its samples are missing.
+        outside (`np.ndarray` of shape `(leads, 2, 2)`, *optional*): If this is a window, each lead's last sample before
+            and first one after it: index from the window's start and mV, NaN where there is none.
+
+    Returns:
+        `np.ndarray` of shape `(leads, samples)`, in the input's dtype.
+    """
     if not missing.any():
         return signal_mv
     filled = signal_mv.copy()
     times = np.arange(signal_mv.shape[1])
     for lead in np.flatnonzero(missing.any(axis=1)):
         known = ~missing[lead]
-        filled[lead, ~known] = np.interp(times[~known], times[known], signal_mv[lead, known]) if known.any() else 0.0
+        at, values = times[known], signal_mv[lead, known]
+        if outside is not None:
+            before, after = (edge[:, ~np.isnan(edge[0])] for edge in outside[lead, :, :, None])
+            at, values = np.concatenate((before[0], at, after[0])), np.concatenate((before[1], values, after[1]))
+        filled[lead, ~known] = np.interp(times[~known], at, values) if len(at) else 0.0
     return filled
 
 
@@ -239,14 +195,14 @@ def remove_line(signal_mv: np.ndarray) -> np.ndarray:
     return centred - slopes[:, None] * times
 
 
-def _resampling_ratio(sampling_rate: float, target_rate: float) -> Fraction:
-    """Exact for rates in whole tenths of a hertz; within 1e-8 for others."""
+def resampling_ratio(sampling_rate: float, target_rate: float) -> Fraction:
+    """Output samples for one input sample: exact for rates in whole tenths of a hertz, within 1e-8 for others."""
     return (Fraction(target_rate) / Fraction(sampling_rate)).limit_denominator(10_000)
 
 
 def resampled_length(samples: int, sampling_rate: float, target_rate: float) -> int:
     """Samples that [`resample`] returns for `samples` at `sampling_rate` (Hz)."""
-    return round(samples * _resampling_ratio(sampling_rate, target_rate))
+    return round(samples * resampling_ratio(sampling_rate, target_rate))
 
 
 def resample(signal_mv: np.ndarray, sampling_rate: float, target_rate: float) -> np.ndarray:
@@ -261,14 +217,14 @@ def resample(signal_mv: np.ndarray, sampling_rate: float, target_rate: float) ->
     Returns:
         `np.ndarray` of shape `(leads, round(samples * target_rate / sampling_rate))`, float32.
     """
-    ratio = _resampling_ratio(sampling_rate, target_rate)
+    ratio = resampling_ratio(sampling_rate, target_rate)
     up, down = ratio.numerator, ratio.denominator
     if up == down:
         return signal_mv
     # Late, here and below: with it comes scipy.stats, which takes longer to import than all the rest of the package.
     from scipy.signal import resample_poly
 
-    window = _anti_aliasing_filter(up, down)
+    window = anti_aliasing_filter(up, down)
     # Mirrored ends, whole multiples of `down` so that they are whole numbers of output samples.
     blocks = math.ceil(len(window) / (2 * up) / down)
     extended = np.pad(signal_mv, ((0, 0), (blocks * down, blocks * down)), mode="symmetric")
@@ -278,7 +234,8 @@ def resample(signal_mv: np.ndarray, sampling_rate: float, target_rate: float) ->
 
 
 @lru_cache(maxsize=64)
-def _anti_aliasing_filter(up: int, down: int) -> np.ndarray:
+def anti_aliasing_filter(up: int, down: int) -> np.ndarray:
+    """Taps of the low-pass filter of [`resample`], at `up` times the input's rate."""
     from scipy.signal import firwin
 
     half_length = 10 * max(up, down)
@@ -304,7 +261,19 @@ def zero_phase_response(
         `np.ndarray` of shape `(samples,)`, float32.
     """
     frequencies = np.arange(samples) * (sampling_rate / (2 * samples))
-    gain = np.ones(samples)
+    return zero_phase_gain(frequencies, low_hz, high_hz, notch_hz, order, notch_quality).astype(np.float32)
+
+
+def zero_phase_gain(
+    frequencies: np.ndarray,
+    low_hz: float | None,
+    high_hz: float | None,
+    notch_hz: float | None,
+    order: int,
+    notch_quality: float,
+) -> np.ndarray:
+    """Gain of the whole filter at any `frequencies` in Hz, float64; arguments as in [`zero_phase_response`]."""
+    gain = np.ones(len(frequencies))
     if low_hz:
         with np.errstate(divide="ignore"):
             gain /= 1 + (low_hz / frequencies) ** (2 * order)
@@ -313,7 +282,7 @@ def zero_phase_response(
     if notch_hz:
         detuning = (notch_hz**2 - frequencies**2) ** 2
         gain *= detuning / (detuning + (frequencies * notch_hz / notch_quality) ** 2)
-    return gain.astype(np.float32)
+    return gain
 
 
 def filter_zero_phase(signal_mv: np.ndarray, response: np.ndarray) -> np.ndarray:
@@ -364,13 +333,13 @@ def noise_levels(coefficients: list[np.ndarray], band_level: int, missing: np.nd
     details = np.abs(coefficients[-band_level])
     levels = np.median(details, axis=1) / 0.6745
     for lead in np.flatnonzero(missing.any(axis=1)) if missing is not None else ():
-        real = ~_near(missing[lead], details.shape[1], 2**band_level)
+        real = ~near_missing(missing[lead], details.shape[1], 2**band_level)
         if real.any():
             levels[lead] = np.median(details[lead, real]) / 0.6745
     return levels
 
 
-def _near(missing: np.ndarray, coefficients: int, stride: int) -> np.ndarray:
+def near_missing(missing: np.ndarray, coefficients: int, stride: int) -> np.ndarray:
     """Which coefficients, one for every `stride` samples, lie within eight of them of a missing sample."""
     padded = np.pad(missing, (0, -len(missing) % stride)).reshape(-1, stride).any(axis=1)
     spread = np.convolve(padded, np.ones(17), mode="same") > 0
@@ -416,6 +385,7 @@ def cut_patches(signal: np.ndarray, patch_size: int) -> np.ndarray:
 
 __all__ = [
     "LeadQuality",
+    "anti_aliasing_filter",
     "assess_leads",
     "canonical_lead_name",
     "check_sampling_rate",
@@ -424,12 +394,15 @@ __all__ = [
     "fill_gaps",
     "filter_zero_phase",
     "millivolts_per_unit",
+    "near_missing",
     "noise_band_level",
     "noise_levels",
     "remove_line",
     "resample",
     "resampled_length",
+    "resampling_ratio",
     "soft_threshold_denoise",
     "wavelet_coefficients",
+    "zero_phase_gain",
     "zero_phase_response",
 ]

@@ -5,18 +5,19 @@
 import copy
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from transformers import BatchFeature, SequenceFeatureExtractor
 
-from .batching_anyecg import pad_features
+from .batching_anyecg import pad_features, patches_within
 from .cleaning_anyecg import CleanedECG, CleaningSettings, clean_record
 from .configuration_anyecg import LEAD_NAMES
-from .inputs_anyecg import as_records, as_signal, resolve_lead_names, spread, spread_lead_names
+from .inputs_anyecg import as_records, as_signal, resolve_lead_names, spread, spread_lead_names, unpack_record
 from .signal_anyecg import check_sampling_rate, millivolts_per_unit
+from .streaming_anyecg import ECGSource, ECGWindow, ECGWindowStream, stream_windows
 
 if TYPE_CHECKING:
     import torch
@@ -61,11 +62,9 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
     Example:
 
     ```python
-    >>> import numpy as np
     >>> from anyecg_hf import TINY, AnyECGTokenizer
 
     >>> tokenizer = AnyECGTokenizer.from_pretrained(TINY)
-    >>> ecg_mv = np.random.default_rng(0).normal(size=(2, 5000)).astype("float32")
     >>> batch = tokenizer(ecg_mv, sampling_rate=500, lead_names=["I", "II"], return_tensors="pt")
     >>> codes = tokenizer.encode(batch)  # (records, leads, patches)
     ```
@@ -118,8 +117,6 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         """Duration of a patch in seconds."""
         return self.patch_size / self.sampling_rate
 
-    # Cleaning
-
     def clean(
         self,
         ecg: Any,
@@ -166,7 +163,7 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         noise_level: Any,
     ) -> CleanedECG:
         if hasattr(ecg, "signal_mv"):
-            ecg, sampling_rate, lead_names, unit = self._from_record(ecg, sampling_rate, lead_names, unit)
+            ecg, sampling_rate, lead_names, unit = unpack_record(ecg, sampling_rate, lead_names, unit)
         rate = check_sampling_rate(sampling_rate)
         signal = as_signal(ecg)
         names = resolve_lead_names(lead_names, signal.shape, self.lead_names)
@@ -225,7 +222,7 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
             "scale": spread(scale, len(records), "scale"),
             "noise_level": [noise_level] if len(records) == 1 else spread(noise_level, len(records), "noise_level"),
         }
-        patches = self._patches_in(max_length_s, truncation, padding)
+        patches = patches_within(max_length_s, self.patch_seconds, truncation, padding)
         features, notes = [], []
         for index, record in enumerate(records):
             try:
@@ -244,7 +241,49 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
             return_tensors=return_tensors,
         )  # fmt: skip
 
-    def feature(self, cleaned: CleanedECG, max_patches: int | None = None) -> dict[str, np.ndarray]:
+    def stream(
+        self,
+        source: ECGSource | Iterable[np.ndarray],
+        window_s: float,
+        stride_s: float | None = None,
+        sampling_rate: float | None = None,
+        lead_names: Sequence[str] | None = None,
+        one_pass: bool = False,
+    ) -> ECGWindowStream:
+        """
+        Walks a recording of any length in windows, in bounded memory; `feature` makes a window model input.
+
+        A source that can be read again is walked in two passes and gives the patches of the record cleaned whole. A
+        live stream is walked in one, with scale, noise and unusable leads of its first five minutes.
+
+        Args:
+            source (`records.RecordSource` or other [`ECGSource`], or `Iterable[np.ndarray]`):
+                A record that is read piece by piece, or arrays `(leads, samples)` in mV, one after the other.
+            window_s (`float`), stride_s (`float`, *optional*):
+                Length of a window, and time between starts (a window's by default), in seconds; whole patches.
+            sampling_rate (`float`, *optional*), lead_names (`Sequence[str]`, *optional*):
+                Of arrays; a source says its own.
+            one_pass (`bool`, *optional*, defaults to `False`):
+                Whether to read a source only once, as if it were live.
+
+        Returns:
+            [`ECGWindowStream`]: an iterator of [`ECGWindow`], with the `statistics` that it is cleaned by.
+
+        Raises:
+            `ValueError`: as `clean`, and for windows that are not whole patches.
+
+        Example:
+
+        ```python
+        >>> windows = tokenizer.stream(open_record("holter.edf"), window_s=10, stride_s=5)
+        >>> embeddings = list(model.encode_windows(map(tokenizer.feature, windows)))
+        ```
+        """
+        return stream_windows(
+            *(source, self.cleaning_settings, self.lead_names, window_s, stride_s, sampling_rate, lead_names, one_pass)
+        )
+
+    def feature(self, cleaned: CleanedECG | ECGWindow, max_patches: int | None = None) -> dict[str, np.ndarray]:
         """One record as model input: the keys of `__call__` without the batch axis."""
         return {
             "input_values": cleaned.patches[:, :max_patches],
@@ -278,37 +317,6 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
             [`BatchFeature`]
         """
         return pad_features(processed_features, padding, max_length, return_tensors)
-
-    def _patches_in(self, max_length_s: float | None, truncation: bool, padding: bool | str) -> int | None:
-        if max_length_s is None:
-            if truncation or padding == "max_length":
-                raise ValueError('`truncation=True` and `padding="max_length"` need `max_length_s`, in seconds.')
-            return None
-        if not truncation and padding != "max_length":
-            raise ValueError('`max_length_s` needs `truncation=True` or `padding="max_length"` to have an effect.')
-        patches = int(max_length_s * self.sampling_rate // self.patch_size)
-        if patches < 1:
-            raise ValueError(
-                f"`max_length_s` must be at least one patch ({self.patch_seconds:g} s), got {max_length_s}."
-            )
-        return patches
-
-    def _from_record(
-        self, record: Any, sampling_rate: float | None, lead_names: Any, unit: str
-    ) -> tuple[Any, float, Sequence[str], str]:
-        if sampling_rate is not None and float(sampling_rate) != float(record.sampling_rate):
-            raise ValueError(
-                f"`sampling_rate` is {sampling_rate} but the record says {record.sampling_rate} Hz: leave it out."
-            )
-        if lead_names is not None and list(lead_names) != list(record.lead_names):
-            raise ValueError(
-                f"`lead_names` is {list(lead_names)} but the record says {list(record.lead_names)}: leave it out."
-            )
-        if unit != "mV":
-            raise ValueError(f"an ECGRecord is in millivolts: leave `unit` out (got {unit!r}).")
-        return record.signal_mv, record.sampling_rate, record.lead_names, "mV"
-
-    # Quantizer
 
     @property
     def quantizer(self):
@@ -393,8 +401,6 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         codes, lead_ids, scale = (torch.as_tensor(value).to(quantizer.device) for value in (codes, lead_ids, scale))
         patches = quantizer.decode(codes, lead_ids)
         return patches.flatten(2).float() * scale.float().reshape(-1, 1, 1)
-
-    # Saving, loading, pickling
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any):

@@ -1,0 +1,242 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Samples of WFDB records, decoded by wfdb piece by piece: nothing beyond the frames asked for is read."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import RecordError
+from .record import Annotation
+from .source import RecordFacts, RecordSource
+from .wfdb_header import WFDBHeader, plain_text
+
+if TYPE_CHECKING:
+    import wfdb
+
+# Format 8 holds differences, which wfdb adds up from wherever it starts to read. Every so many frames the sums are
+# kept, so that the first block costs no more than this and later ones need not start at the beginning.
+_DIFFERENCE_FORMAT = "8"
+_FRAMES_PER_SUM = 1 << 16
+
+
+@dataclass(frozen=True)
+class Lead:
+    """
+    One lead of a record.
+
+    Attributes:
+        name (`str`): Its name in the lead vocabulary.
+        factor (`float`): Millivolts in one of its units.
+    """
+
+    name: str
+    factor: float
+
+
+@dataclass(frozen=True)
+class Piece:
+    """
+    A run of frames with its own signal files: the whole record, or one segment of it.
+
+    Attributes:
+        header (`WFDBHeader`): The header of these frames.
+        start (`int`): Its first frame in the record.
+        n_frames (`int`): Its length in frames.
+        channels (`tuple[int | None, ...]`): The signal of every lead, `None` where this piece does not have the lead;
+            empty until the leads are known.
+    """
+
+    header: WFDBHeader
+    start: int
+    n_frames: int
+    channels: tuple[int | None, ...] = ()
+
+
+class WFDBSource(RecordSource):
+    """
+    A WFDB record whose headers have been parsed and checked. Samples are read in whole frames and cut afterwards.
+
+    Args:
+        header (`WFDBHeader`): The header of the record.
+        pieces (`Sequence[Piece]`): Where the samples are; frames in no piece are missing.
+        leads (`Sequence[Lead]`): The leads.
+        n_frames (`int`): Length of the record in frames.
+        samples_per_frame (`int`): Samples that every lead has in a frame.
+        sampling_rate (`float`), facts ([`RecordFacts`]): As in [`RecordSource`].
+    """
+
+    def __init__(
+        self,
+        header: WFDBHeader,
+        pieces: Sequence[Piece],
+        leads: Sequence[Lead],
+        *,
+        n_frames: int,
+        samples_per_frame: int,
+        sampling_rate: float,
+        facts: RecordFacts,
+    ):
+        super().__init__(
+            sampling_rate=sampling_rate,
+            lead_names=tuple(lead.name for lead in leads),
+            n_samples=n_frames * samples_per_frame,
+            facts=facts,
+        )
+        self._header = header
+        self._pieces = tuple(pieces)
+        self._factors = [lead.factor for lead in leads]
+        self._width = samples_per_frame
+        self._copies: tempfile.TemporaryDirectory | None = None
+        # By the start of the piece, the second by its channels too.
+        self._record_paths: dict[int, Path] = {}
+        self._sums: dict[tuple[int, ...], list[list[int]]] = {}
+
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        width = self._width
+        first, last = start // width, -(-stop // width)
+        signal_mv = np.full((self.n_leads, (last - first) * width), np.nan, dtype=np.float32)
+        for piece in self._pieces:
+            begin, end = max(first, piece.start), min(last, piece.start + piece.n_frames)
+            if begin < end:
+                span = slice((begin - first) * width, (end - first) * width)
+                self._read_piece(piece, begin - piece.start, end - piece.start, signal_mv[:, span])
+        return np.ascontiguousarray(signal_mv[:, start - first * width : stop - first * width])
+
+    def _read_piece(self, piece: Piece, first: int, last: int, out: np.ndarray) -> None:
+        """Writes frames of a piece into `out`, in mV; what it does not hold stays as it is."""
+        groups: dict[tuple[int, bool], list[int]] = {}
+        for lead, channel in enumerate(piece.channels):
+            if channel is not None:
+                signal = piece.header.signals[channel]
+                groups.setdefault((signal.skew, signal.format == _DIFFERENCE_FORMAT), []).append(lead)
+        for (skew, is_difference), leads in groups.items():
+            # A skewed signal stands later in the file than in the record, and so ends before it.
+            begin, end = first + skew, min(last + skew, piece.n_frames)
+            if begin >= end:
+                continue
+            channels = [piece.channels[lead] for lead in leads]
+            decode = self._decode_differences if is_difference else self._decode
+            for lead, samples in zip(leads, decode(piece, channels, begin, end), strict=True):
+                np.multiply(samples, self._factors[lead], out=out[lead, : len(samples)], casting="same_kind")
+
+    def _decode(self, piece: Piece, channels: list[int], first: int, last: int) -> list[np.ndarray]:
+        """Samples of each channel in its unit, float64; invalid samples are NaN."""
+        return self._decode_record(piece, channels, first, last, physical=True).e_p_signal
+
+    def _decode_differences(self, piece: Piece, channels: list[int], first: int, last: int) -> list[np.ndarray]:
+        """As `_decode`, for channels whose file holds differences."""
+        number = first // _FRAMES_PER_SUM
+        sums = self._sums_before(piece, channels, number)
+        begin = number * _FRAMES_PER_SUM
+        record = self._decode_record(piece, channels, begin, last, physical=False)
+        skipped = (first - begin) * self._width
+        record.e_d_signal = [
+            samples[skipped:] + before for samples, before in zip(record.e_d_signal, sums, strict=True)
+        ]
+        record.dac(expanded=True, inplace=True)
+        return record.e_p_signal
+
+    def _sums_before(self, piece: Piece, channels: list[int], number: int) -> list[int]:
+        """Sum of the differences of every channel before frame `number * _FRAMES_PER_SUM`."""
+        sums = self._sums.setdefault((piece.start, *channels), [[0] * len(channels)])
+        initial = [piece.header.signals[channel].initial_value for channel in channels]
+        while len(sums) <= number:
+            end = len(sums) * _FRAMES_PER_SUM
+            record = self._decode_record(piece, channels, end - _FRAMES_PER_SUM, end, physical=False)
+            steps = [int(samples[-1]) - value for samples, value in zip(record.e_d_signal, initial, strict=True)]
+            sums.append([before + step for before, step in zip(sums[-1], steps, strict=True)])
+        return sums[number]
+
+    def _decode_record(
+        self, piece: Piece, channels: list[int], first: int, last: int, *, physical: bool
+    ) -> "wfdb.Record":
+        wfdb = import_wfdb()
+        try:
+            return wfdb.rdrecord(
+                str(self._record_path(piece)),
+                sampfrom=first,
+                sampto=last,
+                channels=channels,
+                physical=physical,
+                # Averaging the samples of a frame would lower the rate.
+                smooth_frames=False,
+                # Skews are dealt with above: wfdb refuses several in one file, and misses some of the missing samples.
+                ignore_skew=True,
+            )
+        except Exception as error:  # wfdb lets whatever error occurs inside come out
+            raise RecordError(
+                piece.header.path,
+                "a record that wfdb can decode",
+                f"{type(error).__name__}: {error}".rstrip("."),
+                f"A signal file may be truncated or corrupt: {', '.join(piece.header.signal_files())}.",
+            ) from error
+
+    def _record_path(self, piece: Piece) -> Path:
+        """The record itself or, where wfdb would misread the header, a plain copy of it with links to the signals."""
+        if piece.header.is_plain:
+            return piece.header.path.with_suffix("")
+        if piece.start not in self._record_paths:
+            self._record_paths[piece.start] = self._copy_plainly(piece)
+        return self._record_paths[piece.start]
+
+    def _copy_plainly(self, piece: Piece) -> Path:
+        if self._copies is None:
+            self._copies = tempfile.TemporaryDirectory(prefix="anyecg-")
+        folder = Path(self._copies.name, str(piece.start))
+        folder.mkdir()
+        header = piece.header
+        links = {file: f"signals{number}.dat" for number, file in enumerate(header.signal_files())}
+        for file, link in links.items():
+            _link(header.path.with_name(file).absolute(), folder / link)
+        (folder / "record.hea").write_text(plain_text(header, piece.n_frames, links), encoding="ascii")
+        return folder / "record"
+
+    def read_annotations(self) -> tuple[Annotation, ...] | None:
+        """Annotations of the `.atr` file beside the header, `None` if there is none."""
+        path = self._header.path.with_suffix(".atr")
+        if not path.is_file():
+            return None
+        wfdb = import_wfdb()
+        try:
+            found = wfdb.rdann(str(path.with_suffix("")), "atr")
+        except Exception as error:
+            raise RecordError(path, "a WFDB annotation file", f"{type(error).__name__}: {error}") from error
+        # Annotations count in frames, unless their file states a clock of its own.
+        rate = found.fs or self._header.record.frame_rate or self.sampling_rate
+        return tuple(
+            Annotation(time_s=int(frame) / rate, symbol=symbol, note=note.rstrip("\0"))
+            for frame, symbol, note in zip(found.sample, found.symbol, found.aux_note, strict=True)
+        )
+
+    def close(self) -> None:
+        super().close()
+        if self._copies is not None:
+            self._copies.cleanup()
+        self._copies = None
+        self._record_paths.clear()
+
+
+def import_wfdb() -> ModuleType:
+    """Imports wfdb, which is optional and slow to import; the `ImportError` names the command that installs it."""
+    try:
+        import wfdb
+    except ImportError as error:
+        raise ImportError('Reading WFDB records needs the package wfdb: pip install "anyecg-hf[records]"') from error
+    return wfdb
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        target.symlink_to(source)
+    except OSError:  # not permitted to every user of Windows
+        shutil.copyfile(source, target)
+
+
+__all__ = ["Lead", "Piece", "WFDBSource", "import_wfdb"]
