@@ -154,11 +154,11 @@ class Figures:
         return self.time_s[other, mode] / self.time_s[OURS, mode]
 
 
-def in_turns(works: dict[str, Callable[[], object]], first_s: dict[str, float]) -> dict[str, float]:
+def in_turns(works: dict[str, Callable[[], object]]) -> dict[str, float]:
     """Medians of times taken in rotation, so that what disturbs the machine disturbs all alike."""
-    turns = min(MAX_TURNS, max(MIN_TURNS, math.ceil(TURNS_S / sum(first_s.values()))))
-    taken = {name: [] for name in works}
-    for _ in range(turns):
+    taken = {name: [seconds(work)] for name, work in works.items()}
+    round_s = sum(times[0] for times in taken.values())
+    for _ in range(min(MAX_TURNS, max(MIN_TURNS, math.ceil(TURNS_S / round_s))) - 1):
         for name, work in works.items():
             taken[name].append(seconds(work))
     return {name: statistics.median(times) for name, times in taken.items()}
@@ -167,7 +167,7 @@ def in_turns(works: dict[str, Callable[[], object]], first_s: dict[str, float]) 
 def measure(problem: Problem, device: str, implementations: dict[str, Callable[[Problem], Attention]]) -> Figures:
     figures = Figures(problem)
     for mode in MODES:
-        works, first_s = {}, {}
+        works = {}
         for name, build in implementations.items():
             if name == FLEX and device == "cpu" and mode != MODES[0]:
                 continue  # has no backward pass on CPUs
@@ -177,8 +177,7 @@ def measure(problem: Problem, device: str, implementations: dict[str, Callable[[
             works[name] = lambda attention=attention, mode=mode: call(attention, problem, mode)
             # With the mask, which is of the size of the pattern where there is one.
             figures.memory[name, mode] = peak_bytes(lambda w=works[name], b=build: (b(problem), w()), device)
-            first_s[name] = seconds(works[name])
-        for name, median in in_turns(works, first_s).items():
+        for name, median in in_turns(works).items():
             figures.time_s[name, mode] = median
         print(problem.name, mode, {name: round(figures.time_s[name, mode], 4) for name in works}, flush=True)
     return figures

@@ -170,8 +170,8 @@ def measure(arguments: argparse.Namespace) -> None:
         " that only the place differs. `among other beats`: the neighbours differ too, and the window is longer than"
         " the checkpoint was trained on.",
         places,
-        f"- The place itself changes an embedding by less than **{worst['alone in the window']:.1g}** of its length;"
-        f" place and neighbours together by less than **{worst['among other beats']:.2g}**.",
+        f"- Among these places, the place itself changes an embedding by at most **{worst['alone in the window']:.2g}**"
+        f" of its length; place and neighbours together by at most **{worst['among other beats']:.2g}**.",
     ]
     write_report(arguments.output, __file__, "A day of ECG", paragraphs, conditions)
 

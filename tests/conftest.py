@@ -127,6 +127,17 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+@pytest.fixture
+def loud_libraries_afterwards():
+    """For tests that run the command, which silences libraries for good: others want to hear their deprecations."""
+    from transformers.utils import logging as transformers_logging
+
+    verbosity = transformers_logging.get_verbosity()
+    yield
+    transformers_logging.set_verbosity(verbosity)
+    transformers_logging.enable_progress_bar()
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small, complete checkpoint with random weights."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.training.written_records import ecg_counts, write_wfdb
-from transformers.utils import logging as transformers_logging
 
 from anyecg_hf.cli.main import main
 
@@ -41,17 +40,8 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(autouse=True)
-def loud_libraries_afterwards():
-    """The command silences libraries for good; other tests want to hear their deprecations."""
-    verbosity = transformers_logging.get_verbosity()
-    yield
-    transformers_logging.set_verbosity(verbosity)
-    transformers_logging.enable_progress_bar()
-
-
 @pytest.fixture
-def anyecg(capsys: pytest.CaptureFixture) -> Callable[..., Outcome]:
+def anyecg(capsys: pytest.CaptureFixture, loud_libraries_afterwards: None) -> Callable[..., Outcome]:
     """Runs `anyecg` with arguments; usage errors of argparse give their status too."""
 
     def run(*arguments) -> Outcome:

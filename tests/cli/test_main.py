@@ -11,13 +11,14 @@ import transformers
 
 from anyecg_hf import TINY
 from anyecg_hf.cli import env, main
+from anyecg_hf.records.reading import FORMATS
 from anyecg_hf.version import __version__
 
 MODEL = ("--model", "--device", "--window")
 READING = ("--sampling-rate", "--leads", "--unit")
 OPTIONS = {
     "run": ("RECORD", "--output", "--no-picture", "--start", "--json", *MODEL, *READING),
-    "embed": ("RECORD", "--output", "--json", *MODEL, *READING),
+    "embed": ("RECORD", "--output", "--json", "--stride", "--one-pass", *MODEL, *READING),
     "tokenize": ("RECORD", "--output", "--json", *MODEL, *READING),
     "env": ("--json",),
 }
@@ -32,6 +33,11 @@ class TestHelp:
         if "RECORD" in OPTIONS[command]:
             assert f"anyecg {command} " in outcome.out  # an example to copy
             assert "default: the embedded anyecg-tiny" in " ".join(outcome.out.split())
+
+    def test_the_kinds_of_records_are_all_that_can_be_read(self, anyecg):
+        printed = " ".join(anyecg("run", "--help").out.split())
+        assert "WFDB record (with or without suffix), EDF, CSV or NumPy file" in printed
+        assert {known.name for known in FORMATS} == {"WFDB", "EDF", "CSV", "NumPy"}
 
     def test_the_command_lists_its_sub_commands(self, anyecg):
         outcome = anyecg("--help")

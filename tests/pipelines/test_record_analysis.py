@@ -143,8 +143,12 @@ class TestLongRecords:
         np.testing.assert_array_equal(analysis.codes, tokenizer.encode(batch)[0])
         assert analysis.windows == 1
 
-    def test_a_checkpoint_that_does_not_say_its_window_takes_the_record_whole(self, other_config, long_record):
-        assert RecordAnalyzer(other_config(trained_time_positions=None)).analyse(long_record).windows == 1
+    def test_a_checkpoint_that_does_not_say_its_window_takes_as_many_patches_as_it_has_positions(
+        self, other_config, long_record
+    ):
+        analyzer = RecordAnalyzer(other_config(trained_time_positions=None))
+        assert analyzer.classifier.config.max_time_positions == 8
+        assert analyzer.analyse(long_record).windows == 13
 
     def test_a_window_without_a_real_patch_counts_for_nothing(self, analyzer, classifier, tokenizer):
         signal_mv = beats(25)

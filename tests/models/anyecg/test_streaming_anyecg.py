@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import math
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -257,6 +258,22 @@ def test_windows_are_on_the_clock_of_the_record_and_become_model_input():
     assert feature["scale"] == np.float32(blocks[0].scale)
     batch = tokenizer.pad([tokenizer.feature(window) for window in windows])
     assert batch["input_values"].shape == (6, 2, 20, 125)
+
+
+@pytest.mark.parametrize(("window", "stride"), [(6, 2), (2, 50)])
+def test_no_more_than_a_window_and_a_block_is_kept(window: int, stride: int):
+    made = []
+
+    def blocks() -> Iterator[CleanedBlock]:
+        for block in numbered(200):
+            made.append(weakref.ref(block))
+            yield block
+            del block
+            assert sum(reference() is not None for reference in made) <= window // 4 + 2
+
+    windows = list(cut_windows(blocks(), window, stride, patch_s=1.0, lead_names=["II"]))
+    assert [found.start_s for found in windows] == list(range(0, 200 - window + stride, stride))[: len(windows)]
+    assert windows[-1].start_s + windows[-1].duration_s > 200 - stride
 
 
 def test_windows_without_length_and_blocks_out_of_order_are_refused():
