@@ -162,6 +162,11 @@ class ModelBattery:
         with pytest.raises(ValueError, match=f"lacks 1 weights of {self.model_class.__name__}.*{self.backbone_weight}"):
             self.model_class.from_pretrained(tmp_path)
 
+    def test_fields_passed_when_loading_are_checked_like_others(self, tmp_path: Path):
+        self.model().save_pretrained(tmp_path)
+        with pytest.raises(ValueError, match="must be >= 0, got -1"):
+            self.model_class.from_pretrained(tmp_path, time_tolerance=-1)
+
     def test_a_backbone_weight_of_another_shape_is_refused_even_where_mismatches_are_ignored(self, tmp_path: Path):
         self.model().save_pretrained(tmp_path)
         reshape_weight(tmp_path, self.backbone_weight)

@@ -14,6 +14,7 @@ from tests.models.ecg_signals import heartbeats
 from anyecg_hf import (
     TINY,
     AnyECGConfig,
+    AnyECGForLongRecordClassification,
     AnyECGForSequenceClassification,
     AnyECGModel,
     AnyECGRhythmQuantizer,
@@ -255,6 +256,17 @@ class TestClasses:
         assert {(found.description, found.threshold) for found in single.analyse(record).classes} == {("", None)}
         several = [found.probability for found in analyzer.analyse(record).classes]
         assert sum(several) != pytest.approx(1.0)
+
+    @pytest.mark.parametrize("model_class", [AnyECGModel, AnyECGForLongRecordClassification])
+    def test_a_checkpoint_without_a_head_for_windows_gives_no_probabilities(self, checkpoint, tmp_path, model_class):
+        shutil.copytree(checkpoint, tmp_path / "headless")
+        model_class(AnyECGConfig.from_pretrained(checkpoint)).save_pretrained(tmp_path / "headless")
+        analyzer = RecordAnalyzer(tmp_path / "headless")
+        with pytest.raises(
+            ValueError, match=rf"no head that classifies windows .*{model_class.__name__}.* random numbers"
+        ):
+            analyzer.classify(analyzer.clean(record_of(beats(5))))
+        assert analyzer.embed(analyzer.clean(record_of(beats(5)))).shape == (32,)
 
     @pytest.mark.parametrize("problem_type", ["regression", None])
     def test_a_regression_head_gives_no_probabilities(self, checkpoint, problem_type):

@@ -98,6 +98,31 @@ def test_a_physical_range_upside_down_turns_the_signal_over(tmp_path):
     assert channel.physical_samples[channel.samples.argmax()] < 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "bits"), [(pyedflib.FILETYPE_EDF, 16), (pyedflib.FILETYPE_BDF, 24)], ids=["EDF", "BDF"]
+)
+def test_the_lowest_code_below_the_digital_range_is_a_missing_sample(tmp_path, kind, bits):
+    codes = np.clip(samples(0), -2000, 2000)
+    codes[100:150] = -(1 << bits - 1)  # as WFDB's mit2edf writes missing samples
+    channel = Channel("ECG I", np.maximum(codes, -2048), physical=(-5.12, 5.1175), digital=(-2048, 2047))
+    path = write_edf(tmp_path / "gap", [channel], kind=kind)
+    stored = channel.samples.astype("<i4").tobytes()
+    content, size = path.read_bytes(), bits // 8
+    raw = b"".join(stored[4 * place : 4 * place + size] for place in range(len(codes)))
+    lowest = b"".join(int(code).to_bytes(size, "little", signed=True) for code in codes)
+    assert content.count(raw[: 90 * size]) == 1  # one data record a second holds all of the lead
+    for second in range(10):
+        part = slice(second * 250 * size, (second + 1) * 250 * size)
+        content = content.replace(raw[part], lowest[part])
+    path.write_bytes(content)
+
+    signal_mv = read_record(path).signal_mv[0]
+    missing = np.zeros(N_SAMPLES, dtype=bool)
+    missing[100:150] = True
+    assert np.array_equal(np.isnan(signal_mv), missing)
+    np.testing.assert_allclose(signal_mv[~missing], codes[~missing] * 0.0025, atol=1e-6)
+
+
 def test_the_rate_counts_in_data_records_of_any_length(path):
     overwrite(path, "duration", "0.5")
     assert read_record(path).sampling_rate == 500.0

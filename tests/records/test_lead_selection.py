@@ -13,10 +13,10 @@ from anyecg_hf.records.lead_selection import StatedSignal, select_leads
 PATH = Path("a.edf")
 
 
-def select(*signals: tuple) -> list[int]:
+def select(*signals: tuple, lead_names: list[str] | None = None) -> list[int]:
     """Signals as `(name, unit, rate)`; unit and rate may be left out."""
     stated = [StatedSignal(*signal, *("mV", 250.0)[len(signal) - 1 :]) for signal in signals]
-    return select_leads(PATH, stated)
+    return select_leads(PATH, stated, lead_names)
 
 
 @pytest.mark.filterwarnings("error")
@@ -83,3 +83,13 @@ def test_rates_that_nobody_states_are_alike():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert select(("I", "mV", None), ("II", "mV", None)) == [0, 1]
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_from_the_caller_make_leads_of_as_many_voltages_or_signals_without_a_unit():
+    assert select(("F1",), ("F2",), lead_names=["I", "II"]) == [0, 1]
+    assert select(("Ch1", None), ("Ch2", None), lead_names=["I", "II"]) == [0, 1]
+    with pytest.warns(UserWarning, match="not in a unit of voltage: 'Status' \\(no unit\\)"):
+        assert select(("Ch1",), ("Status", None), ("Ch2",), lead_names=["I", "II"]) == [0, 2]
+    with pytest.warns(UserWarning, match="named as something other than an ECG lead: 'EEG'"):
+        assert select(("EEG",), ("ECG",), lead_names=["I"]) == [1]

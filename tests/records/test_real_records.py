@@ -74,9 +74,10 @@ def test_blocks_and_pieces_are_those_of_the_whole(records_dir, corpus):
 def test_a_recording_reads_the_same_from_edf_and_wfdb(records_dir):
     folder = corpus_folder(records_dir, "ahadb")
     wfdb_record, edf_record = read_quietly(folder / "0201"), read_quietly(folder / "0201.edf")
-    # The EDF file ends with a whole data record of ten seconds.
+    # The EDF file ends with a whole data record of ten seconds, filled with the lowest code.
     assert (wfdb_record.n_samples, edf_record.n_samples) == (525_000, 527_500)
     np.testing.assert_allclose(edf_record.signal_mv[:, :525_000], wfdb_record.signal_mv, atol=1e-6)
+    assert np.isnan(edf_record.signal_mv[:, 525_000:]).all()
     assert (edf_record.lead_names, edf_record.sampling_rate) == (wfdb_record.lead_names, 250.0)
     assert edf_record.comments == ("Startdate not recorded",) and edf_record.recorded_at is None
     assert find_records(folder) == [folder / "0201"]

@@ -157,8 +157,14 @@ class RecordAnalyzer:
 
     @cached_property
     def classifier(self) -> AnyECGForSequenceClassification:
-        """The checkpoint as a classifier."""
-        return AnyECGForSequenceClassification.from_pretrained(self.checkpoint).to(self.device).eval()
+        """The checkpoint as a classifier; raises `ValueError` if it has no such head."""
+        model, info = AnyECGForSequenceClassification.from_pretrained(self.checkpoint, output_loading_info=True)
+        if any(name.startswith("classifier.") for name in info["missing_keys"]):
+            raise ValueError(
+                f"{self.checkpoint} has no head that classifies windows (it is of {model.config.architectures}): its"
+                " class probabilities would be random numbers."
+            )
+        return model.to(self.device).eval()
 
     @cached_property
     def backbone(self) -> AnyECGModel:

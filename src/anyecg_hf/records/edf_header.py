@@ -38,6 +38,8 @@ _NO_DATE = "01.01.85"
 # Two digits of a year: 85 to 99 lie in the twentieth century.
 _FIRST_YEAR = 85
 _SEX = {"M": 0, "F": 1}
+# What no converter outputs. WFDB's `mit2edf`, for one, writes it where samples are missing.
+_LOWEST_CODES = {"EDF": -(1 << 15), "BDF": -(1 << 23)}
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,16 @@ class EDFSignal:
         label (`str`): Its name, in EDF+ after its kind (`"ECG V1"`).
         unit (`str`): Its unit; empty where the file is silent.
         samples_per_record (`int`): Its samples in every data record.
+        step (`float`): Units in one step of the digital codes.
+        missing_value (`float` or `None`): What the lowest code stands for, in units, if that lies below the digital
+            minimum and so is no sample; `None` if it is a legal one.
     """
 
     label: str
     unit: str
     samples_per_record: int
+    step: float
+    missing_value: float | None
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ def parse_edf_header(path: Path) -> EDFHeader:
         raise RecordError(path, f"{header_bytes} header bytes for {n_signals} signals", fields["header bytes"], ADVICE)
     kind = "BDF" if first.startswith(BDF_MAGIC) else "EDF"
     _check_continuous(path, fields["reserved"], kind)
-    signals = _parse_signals(path, signal_bytes, n_signals)
+    signals = _parse_signals(path, signal_bytes, n_signals, _LOWEST_CODES[kind])
     record_bytes = sum(signal.samples_per_record for signal in signals) * (3 if kind == "BDF" else 2)
     is_plus = fields["reserved"].startswith(f"{kind}+C")
     with_samples = tuple(signal for signal in signals if not (is_plus and signal.label == f"{kind} Annotations"))
@@ -219,35 +226,39 @@ def _whole(path: Path, name: str, text: str) -> int:
     return int(number)
 
 
-def _parse_signals(path: Path, content: bytes, n_signals: int) -> list[EDFSignal]:
+def _parse_signals(path: Path, content: bytes, n_signals: int, lowest_code: int) -> list[EDFSignal]:
     columns, start = {}, 0
     for name, width in _SIGNAL_FIELDS.items():
         ends = range(start + width, start + width * n_signals + 1, width)
         columns[name] = [_text(path, name, content[end - width : end]) for end in ends]
         start += width * n_signals
-    return [
-        _parse_signal(path, {name: column[number] for name, column in columns.items()}) for number in range(n_signals)
-    ]
+    rows = ({name: column[number] for name, column in columns.items()} for number in range(n_signals))
+    return [_parse_signal(path, row, lowest_code) for row in rows]
 
 
-def _parse_signal(path: Path, fields: dict[str, str]) -> EDFSignal:
+def _parse_signal(path: Path, fields: dict[str, str], lowest_code: int) -> EDFSignal:
     label = fields["label"]
-    signal = EDFSignal(
-        label=label,
-        unit=fields["unit"],
-        samples_per_record=_whole(path, f"samples in a data record of {label!r}", fields["samples in a data record"]),
-    )
-    if signal.samples_per_record < 1:
-        raise RecordError(path, f"samples of {label!r} in every data record", f"{signal.samples_per_record}", ADVICE)
+    samples_per_record = _whole(path, f"samples in a data record of {label!r}", fields["samples in a data record"])
+    if samples_per_record < 1:
+        raise RecordError(path, f"samples of {label!r} in every data record", f"{samples_per_record}", ADVICE)
     low, high = (
         _number(path, f"{name} of {label!r}", fields[name]) for name in ("physical minimum", "physical maximum")
     )
     if low == high:
         raise RecordError(path, f"a physical minimum and maximum of {label!r} that differ", f"{low:g} for both", ADVICE)
-    low, high = (_whole(path, f"{name} of {label!r}", fields[name]) for name in ("digital minimum", "digital maximum"))
-    if low >= high:
-        raise RecordError(path, f"a digital minimum of {label!r} below its maximum", f"{low} and {high}", ADVICE)
-    return signal
+    codes = [_whole(path, f"{name} of {label!r}", fields[name]) for name in ("digital minimum", "digital maximum")]
+    first_code, last_code = codes
+    if first_code >= last_code:
+        found = f"{first_code} and {last_code}"
+        raise RecordError(path, f"a digital minimum of {label!r} below its maximum", found, ADVICE)
+    step = (high - low) / (last_code - first_code)
+    return EDFSignal(
+        label=label,
+        unit=fields["unit"],
+        samples_per_record=samples_per_record,
+        step=step,
+        missing_value=low + (lowest_code - first_code) * step if lowest_code < first_code else None,
+    )
 
 
 def _check_size(path: Path, fields: dict[str, str], header_bytes: int, record_bytes: int) -> int:

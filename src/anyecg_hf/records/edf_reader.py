@@ -65,6 +65,9 @@ class EDFSource(RecordSource):
         with _opened(self._header.path) as reader:
             for lead, (channel, factor) in enumerate(zip(self._channels, self._factors, strict=True)):
                 samples = reader.readSignal(channel, start, stop - start)
+                signal = self._header.signals[channel]
+                if signal.missing_value is not None:
+                    samples[np.abs(samples - signal.missing_value) < abs(signal.step) / 2] = np.nan
                 np.multiply(samples, factor, out=signal_mv[lead], casting="same_kind")
         return signal_mv
 
@@ -102,7 +105,7 @@ def _open(path: Path, options: ReadOptions) -> EDFSource:
         StatedSignal(signal.label, signal.unit or None, signal.samples_per_record / header.record_s)
         for signal in header.signals
     ]
-    channels = select_leads(path, stated)
+    channels = select_leads(path, stated, options.lead_names)
     leads = [stated[channel] for channel in channels]
     rate = options.resolve_sampling_rate(path, leads[0].rate_hz)
     factors = [options.resolve_unit(path, lead.unit) for lead in leads]
@@ -146,7 +149,8 @@ def _opened(path: Path, annotations: bool = False) -> "Iterator[pyedflib.EdfRead
                 yield reader
         except OSError as error:
             found = str(error).removeprefix(f"{path}: ").rstrip(".")
-            raise RecordError(path, "a file that pyedflib can decode", found, ADVICE) from error
+            advice = ADVICE if "compliant" in found else ""
+            raise RecordError(path, "a file that pyedflib can decode", found, advice) from error
 
 
 def _import_pyedflib() -> ModuleType:

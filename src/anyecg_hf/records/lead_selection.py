@@ -37,7 +37,7 @@ class StatedSignal:
     rate_hz: float | None
 
 
-def select_leads(path: Path, signals: Sequence[StatedSignal]) -> list[int]:
+def select_leads(path: Path, signals: Sequence[StatedSignal], lead_names: Sequence[str] | None = None) -> list[int]:
     """
     Finds the ECG leads: the signals in a unit of voltage, without those that are named as something else (EEG, EOG,
     respiration ...) and, where leads are named as such, without nameless ones of another rate. Each that is left out is
@@ -46,6 +46,8 @@ def select_leads(path: Path, signals: Sequence[StatedSignal]) -> list[int]:
     Args:
         path (`Path`): The file, for messages.
         signals (`Sequence[StatedSignal]`): Its signals.
+        lead_names (`Sequence[str]`, *optional*): Names that the caller gives the leads. If there are as many voltages,
+            or voltages and signals without a unit, then these are the leads, whatever the file calls them.
 
     Returns:
         `list[int]`: indices of the leads, in order.
@@ -56,6 +58,10 @@ def select_leads(path: Path, signals: Sequence[StatedSignal]) -> list[int]:
     """
     voltages = _voltages(path, signals)
     others = _named_otherwise(signals, voltages)
+    if lead_names is not None:
+        perhaps = [index for index, signal in enumerate(signals) if signal.unit is None or index in voltages]
+        named = next((chosen for chosen in (voltages, perhaps) if len(chosen) == len(lead_names)), None)
+        voltages, others = (voltages, others) if named is None else (named, [])
     leads = [index for index in voltages if index not in others]
     if not leads:
         found = ", ".join(f"{signal.name!r} ({signal.unit or 'no unit'})" for signal in signals)

@@ -169,7 +169,7 @@ class RecordSource(ABC):
         )
 
     def close(self) -> None:
-        """Frees what the source holds. Nothing can be read afterwards; closing again does nothing."""
+        """Frees what the source holds. No samples can be read afterwards; closing again does nothing."""
         self._closed = True
 
     def __enter__(self) -> Self:

@@ -75,7 +75,8 @@ def _select(paths: Sequence[Path]) -> list[Path]:
 def _open(path: Path, options: ReadOptions) -> WFDBSource:
     record = _check_record(parse_header(find_header(path)))
     header = record.header
-    channels = select_leads(header.path, [_stated(header, signal) for signal in record.signals])
+    stated = [_stated(header, signal) for signal in record.signals]
+    channels = select_leads(header.path, stated, options.lead_names)
     signals = [record.signals[channel] for channel in channels]
     rate = options.resolve_sampling_rate(header.path, _stated(header, signals[0]).rate_hz)
     factors = [options.resolve_unit(header.path, signal.unit) for signal in signals]

@@ -128,3 +128,10 @@ def test_streamed_windows_that_do_not_fit_are_refused_with_their_number():
         next(model.encode_windows([{"input_values": torch.zeros(1, 2, 75)}]))
     with pytest.raises(ValueError, match="a window of 9 patches at offset 0 does not fit the 8 learned time positions"):
         list(model.encode_windows([LONG_WINDOW]))
+
+
+def test_windows_that_are_no_features_are_refused_with_the_way_to_make_them():
+    with pytest.raises(
+        ValueError, match=r"window 0 is of type list: pass features, `map\(tokenizer.feature, windows\)`"
+    ):
+        next(backbone().encode_windows([[1.0, 2.0]]))

@@ -185,8 +185,24 @@ def test_memory_of_a_stream_is_bounded():
     assert len(kept) == 200 and max(kept) <= (100 + 10 + 2 * 25 + 10) * 100
 
 
+def test_a_stream_may_fill_the_same_array_again_and_again():
+    beats = heartbeats(2, 60, 250)
+
+    def driver() -> Iterator[np.ndarray]:
+        array = np.empty((2, 100), dtype=np.float32)
+        for start in range(0, beats.shape[1], 100):
+            array[:] = beats[:, start : start + 100]
+            yield array
+
+    cut = (beats[:, start : start + 100] for start in range(0, beats.shape[1], 100))
+    found, expected = (joined(list(LiveCleaner(blocks, 250, ["I", "II"], SETTINGS))) for blocks in (driver(), cut))
+    np.testing.assert_array_equal(found[0], expected[0])
+
+
 def test_impossible_streams_are_refused():
     beats = heartbeats(2, 10, 250)
+    with pytest.raises(ValueError, match="expected real numbers, got dtype complex64"):
+        next(LiveCleaner([beats * 1j], 250, ["I", "II"], SETTINGS))
     with pytest.raises(ValueError, match="stream ended before its first sample"):
         next(LiveCleaner([], 250, ["I", "II"], SETTINGS))
     with pytest.raises(

@@ -254,6 +254,12 @@ def test_a_record_in_memory_is_refused_with_the_way_to_stream_it(tokenizer, reco
         tokenizer.stream(record, 5)
 
 
+@pytest.mark.parametrize("source", ["holter.edf", None, {"signal": 1}, 5])
+def test_what_is_no_source_is_refused_with_the_way_to_open_one(tokenizer, source):
+    with pytest.raises(ValueError, match=rf"from `open_record\(path\)`, .* got {type(source).__name__}"):
+        tokenizer.stream(source, 5, sampling_rate=RATE, lead_names=LEADS)
+
+
 def test_a_source_too_short_for_a_patch_is_refused(tokenizer):
     with pytest.raises(ValueError, match="the record is too short: 10 samples at 100 Hz"):
         tokenizer.stream(PlainSource(beats(0.1)), 5)

@@ -158,6 +158,10 @@ class AnyECGModel(AnyECGPreTrainedModel):
             yield from self._encode_batch(pad_features(rows, padding=True, max_length=None, return_tensors="pt"))
 
     def _window_features(self, number: int, window: Mapping[str, Any]) -> dict[str, Any]:
+        if not isinstance(window, Mapping):
+            raise ValueError(
+                f"window {number} is of type {type(window).__name__}: pass features, `map(tokenizer.feature, windows)`."
+            )
         missing = sorted({"input_values", "attention_mask", "lead_ids"} - set(window))
         if missing:
             raise ValueError(f"window {number} lacks {missing}: pass the tokenizer's features of one window.")

@@ -24,6 +24,11 @@ class AnyECGPreTrainedMixin:
     _can_compile_fullgraph = True
     _can_record_outputs = {"hidden_states": AnyECGLayer, "attentions": AnyECGAttention}
 
+    def __init__(self, config, *args: Any, **kwargs: Any):
+        # `from_pretrained` changes fields of the config after their check.
+        config.validate_architecture()
+        super().__init__(config, *args, **kwargs)
+
     @classmethod
     def from_pretrained(
         cls,

@@ -204,7 +204,10 @@ class SampleBuffer:
 
     def append(self, samples_mv: np.ndarray) -> None:
         """Takes the next samples, `(leads, samples)` in mV, NaN where missing."""
-        samples_mv = np.asarray(samples_mv, dtype=np.float32)
+        if np.asarray(samples_mv).dtype.kind not in "fiu":
+            raise ValueError(f"expected real numbers, got dtype {np.asarray(samples_mv).dtype}.")
+        # A copy: what yields the samples may fill the same array again.
+        samples_mv = np.array(samples_mv, dtype=np.float32)
         if samples_mv.ndim != 2 or len(samples_mv) != len(self._lead_names):
             raise ValueError(
                 f"expected the samples after {self.stop} as (leads, samples) with {len(self._lead_names)} leads"

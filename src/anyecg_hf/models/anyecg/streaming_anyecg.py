@@ -7,8 +7,9 @@ From a live stream in one: [`LiveCleaner`], which takes the statistics of the fi
 """
 
 import math
+import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -260,6 +261,11 @@ def stream_windows(
     elif hasattr(source, "signal_mv"):
         raise ValueError(
             "expected a record that is read piece by piece, got one in memory: pass `ArraySource.from_record(record)`."
+        )
+    elif isinstance(source, (str, os.PathLike, Mapping)) or not isinstance(source, Iterable):
+        raise ValueError(
+            "expected a record that is read piece by piece, as from `open_record(path)`, or arrays (leads, samples) one"
+            f" after the other, got {type(source).__name__}."
         )
     rate = check_sampling_rate(sampling_rate)
     names = _stream_lead_names(lead_names, vocabulary)
