@@ -12,14 +12,18 @@ import argparse
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import product
+from unittest import mock
 
 import torch
 from reporting import Conditions, benchmark_parser, markdown_table, peak_growth, verdict, write_report
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from torch.nn.functional import scaled_dot_product_attention
 
+from anyecg_hf.models.anyecg import attention_band_anyecg
 from anyecg_hf.models.anyecg.attention_anyecg import (
     PATHS,
     cardio_sparse_attention,
@@ -33,10 +37,14 @@ HEADS, HEAD_SIZE, TIME_TOLERANCE = 12, 64, 1
 CASES = ((12, 10), (12, 60), (12, 85), (12, 300), (12, 900), (12, 1800), (3, 1800), (2, 7200), (1, 3600))
 CROSSING = [(12, patches) for patches in (10, 20, 30, 45, 60, 85, 120, 200)]
 CROSSING += [(3, patches) for patches in (40, 85, 170, 340, 680)]
+WIDE = ((12, 43, 10), (12, 100, 10), (12, 100, 30), (12, 300, 30))
 # Heads and head sizes of the crossing: one large, and that of the embedded checkpoint.
 CROSSING_HEADS = ((HEADS, HEAD_SIZE), (4, 32))
 UNMASKED, MASKED, FLEX, OURS = "dense, unmasked", "dense, masked", "flex_attention", "cardio_sparse"
 MODES = ("forward", "forward + backward")
+# How the band may be cut; what is the default stands in `attention_band_anyecg`.
+LAYOUT_CASES = ((12, 900), (3, 1800))
+BLOCK_QUERIES, STRETCH_TIMES = (16, 32, 64, 128), (32, 128, 512, 4096)
 # One measurement goes on until it has taken so long, within these numbers of turns.
 TURNS_S, MIN_TURNS, MAX_TURNS = 6.0, 3, 40
 
@@ -49,6 +57,7 @@ class Problem:
 
     leads: int
     patches: int
+    time_tolerance: int
     states: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
     grad_output: torch.Tensor
 
@@ -64,19 +73,27 @@ class Problem:
     @property
     def share_seen(self) -> float:
         """Pairs of tokens that the pattern lets see each other, over all pairs: what arithmetic allows."""
-        tolerance = min(TIME_TOLERANCE, self.patches - 1)
+        tolerance = min(self.time_tolerance, self.patches - 1)
         near = self.patches * (2 * tolerance + 1) - tolerance * (tolerance + 1)
         seen = self.leads * (self.patches**2 + (self.leads - 1) * near)
         return seen / (self.leads * self.patches) ** 2
 
 
 def draw_problem(
-    leads: int, patches: int, device: str, dtype: torch.dtype, heads: int = HEADS, head_size: int = HEAD_SIZE
+    leads: int,
+    patches: int,
+    device: str,
+    dtype: torch.dtype,
+    heads: int = HEADS,
+    head_size: int = HEAD_SIZE,
+    time_tolerance: int = TIME_TOLERANCE,
 ) -> Problem:
     generator = torch.Generator().manual_seed(0)
     shape = (1, leads * patches, heads, head_size)
     *states, grad_output = (torch.randn(shape, generator=generator).to(device, dtype) for _ in range(4))
-    return Problem(leads, patches, tuple(state.transpose(1, 2) for state in states), grad_output.transpose(1, 2))
+    return Problem(
+        leads, patches, time_tolerance, tuple(state.transpose(1, 2) for state in states), grad_output.transpose(1, 2)
+    )
 
 
 def dense_unmasked(problem: Problem) -> Attention:
@@ -90,12 +107,12 @@ def dense_masked(problem: Problem) -> Attention:
 
 def forced_mask(problem: Problem, path: str | None):
     key_mask = torch.ones(1, problem.leads, problem.patches, device=problem.states[0].device)
-    return lay_out_mask(key_mask, TIME_TOLERANCE, path)
+    return lay_out_mask(key_mask, problem.time_tolerance, path)
 
 
 def flex(problem: Problem) -> Attention:
     tokens, device = problem.leads * problem.patches, problem.states[0].device
-    pattern = cardio_sparse_pattern(problem.patches, TIME_TOLERANCE)
+    pattern = cardio_sparse_pattern(problem.patches, problem.time_tolerance)
     block_mask = create_block_mask(pattern, 1, None, tokens, tokens, device=device)
     compiled = torch.compile(flex_attention)
     return lambda *states: compiled(*states, block_mask=block_mask)
@@ -184,13 +201,45 @@ def measure(problem: Problem, device: str, implementations: dict[str, Callable[[
 
 
 def measure_crossing(device: str, dtype: torch.dtype) -> list[Figures]:
-    """Both paths at short lengths."""
+    """Both paths at short lengths and at wide tolerances."""
     paths = {path: lambda problem, path=path: ours(problem, path) for path in PATHS}
-    return [
-        measure(draw_problem(*case, device, dtype, *heads), device, paths)
-        for heads in CROSSING_HEADS
-        for case in CROSSING
+    problems = [draw_problem(*case, device, dtype, *heads) for heads in CROSSING_HEADS for case in CROSSING]
+    problems += [
+        draw_problem(leads, patches, device, dtype, time_tolerance=tolerance) for leads, patches, tolerance in WIDE
     ]
+    return [measure(problem, device, paths) for problem in problems]
+
+
+@contextmanager
+def layout(device: str, block_queries: int, stretch_times: int) -> Iterator[None]:
+    """The band cut into other blocks and stretches than by default."""
+    chosen = {"_BLOCK_QUERIES": block_queries, "_STRETCH_TIMES": stretch_times}
+    with ExitStack() as stack:
+        for name, value in chosen.items():
+            stack.enter_context(mock.patch.dict(getattr(attention_band_anyecg, name), {device: value}))
+        yield
+
+
+def layout_table(device: str, dtype: torch.dtype) -> str:
+    """Forward and backward of the split, in milliseconds, by sizes of blocks and stretches."""
+    found = []
+    for case in LAYOUT_CASES:
+        problem = draw_problem(*case, device, dtype)
+        attention = ours(problem, "split")
+
+        def work(sizes: tuple[int, int], problem=problem, attention=attention) -> None:
+            with layout(device, *sizes):
+                call(attention, problem, MODES[1])
+
+        works = {sizes: lambda sizes=sizes: work(sizes) for sizes in product(BLOCK_QUERIES, STRETCH_TIMES)}
+        work((BLOCK_QUERIES[0], STRETCH_TIMES[0]))
+        medians = in_turns(works)
+        found += [
+            (problem.name, queries, *(f"{1e3 * medians[queries, times]:.0f}" for times in STRETCH_TIMES))
+            for queries in BLOCK_QUERIES
+        ]
+    header = ("leads x seconds", "queries a block", *(f"stretch of {times}, ms" for times in STRETCH_TIMES))
+    return markdown_table(header, found)
 
 
 def _milliseconds(value: float | None) -> str:
@@ -234,7 +283,14 @@ def memory_table(all_figures: Sequence[Figures], mode: str) -> str:
 
 
 def crossing_table(crossing: Sequence[Figures], device: str) -> str:
-    header = ("heads", "leads x seconds", "tokens", *(f"split over dense, {mode}" for mode in MODES), "path taken")
+    header = (
+        "heads",
+        "leads x seconds",
+        "tokens",
+        "tolerance",
+        *(f"split over dense, {mode}" for mode in MODES),
+        "path taken",
+    )
     rows = []
     for figures in crossing:
         problem = figures.problem
@@ -245,8 +301,9 @@ def crossing_table(crossing: Sequence[Figures], device: str) -> str:
                 f"{heads} of {head_size}",
                 problem.name,
                 tokens,
+                problem.time_tolerance,
                 *(f"{ratio:.2f}" for ratio in ratios),
-                choose_path(problem.leads, problem.patches, TIME_TOLERANCE, device),
+                choose_path(problem.leads, problem.patches, problem.time_tolerance, device),
             )
         )
     return markdown_table(header, rows)
@@ -325,6 +382,7 @@ def measure_all(arguments: argparse.Namespace) -> None:
     with Conditions(LIBRARIES) as conditions:
         all_figures = [measure(draw_problem(*case, device, dtype), device, IMPLEMENTATIONS) for case in cases]
         crossing = measure_crossing(device, dtype)
+        layouts = layout_table(device, dtype)
     picture = arguments.output.with_suffix(".png")
     draw(all_figures, picture)
     on_gpu = "These figures are of the GPU below." if device == "cuda" else "Not measured on GPU."
@@ -344,6 +402,10 @@ def measure_all(arguments: argparse.Namespace) -> None:
         "## Where the split pays",
         "Both paths of `cardio_sparse`, forced. The path that is taken by default is chosen by the number of tokens.",
         crossing_table(crossing, device),
+        "## How the band is cut",
+        "Forward and backward of the split by the queries of a block and the times of a stretch. On CPUs 32 queries and"
+        " stretches of 128 are the default: within the noise of the best, at little memory.",
+        layouts,
     ]
     write_report(arguments.output, __file__, "Cardio-Sparse Attention", paragraphs, conditions)
 

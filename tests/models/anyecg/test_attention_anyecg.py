@@ -97,7 +97,9 @@ def test_short_records_and_patterns_that_hide_nothing_take_the_dense_path():
     assert choose_path(2, few // 2 - 1, 1, "cpu") == "dense"
     assert choose_path(1, 10 * few, 1, "cpu") == "dense"  # one lead sees itself
     assert choose_path(12, few, few - 1, "cpu") == "dense"  # a tolerance as long as the record
-    assert choose_path(12, few, few - 2, "cpu") == "split"
+    # A tolerance that is a good part of the record: the band would be wider than what it saves.
+    assert choose_path(12, 43, 1, "cpu") == choose_path(12, few, 60, "cpu") == "split"
+    assert choose_path(12, 43, 10, "cpu") == choose_path(12, few, few - 2, "cpu") == "dense"
     assert choose_path(2, few, 1, "a device of the future") == "split"
 
 
@@ -114,6 +116,12 @@ def test_the_dense_path_carries_no_mask_where_nothing_is_hidden():
 def test_the_split_path_holds_nothing_of_the_size_of_the_pattern():
     mask = lay_out_mask(torch.ones(1, 12, 5000), 1)
     assert mask.path == "split" and mask.dense_mask is None and mask.key_mask is None
+
+
+def test_a_mask_of_a_pattern_alone_lies_where_the_padding_lay(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(attention_anyecg, "bool", lambda _: True, raising=False)  # nothing to see on this device
+    mask = lay_out_mask(torch.ones(1, 3, 5, device="meta"), 1, "dense")
+    assert mask.key_mask is None and mask.dense_mask.device.type == "meta"
 
 
 def test_a_mask_moves_to_where_the_layers_are():

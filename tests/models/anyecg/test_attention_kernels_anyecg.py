@@ -1,11 +1,14 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 import torch
 from tests.models.anyecg.attention_cases import assert_equal, by_definition, by_path, draw_case, ragged_mask
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from anyecg_hf.models.anyecg import attention_kernels_anyecg, attention_split_anyecg
 from anyecg_hf.models.anyecg.attention_kernels_anyecg import (
@@ -89,9 +92,76 @@ def test_head_sizes_that_a_kernel_does_not_take_are_left_to_the_next(monkeypatch
 def test_the_bias_hides_keys_finitely(dtype: torch.dtype):
     query = torch.zeros(1, 1, 2, 8, dtype=dtype)
     bias = hiding_bias(torch.tensor([[True, False]]), query)
-    assert bias.tolist() == [[0.0, LOWEST_BIAS]]
     assert bias.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
-    assert torch.tensor(LOWEST_BIAS, dtype=torch.float16).isfinite()
+    assert bias[0].tolist() == [0.0, torch.tensor(LOWEST_BIAS, dtype=bias.dtype).item()]
+    # Other devices take no other dtype than that of the query.
+    assert hiding_bias(torch.tensor([False], device="meta"), query.to("meta")).dtype == dtype
+
+
+@pytest.mark.parametrize("mode", ["fake tensors", "another default device", "another default dtype", "inference"])
+def test_a_trial_succeeds_in_whatever_mode_it_is_first_needed(mode: str):
+    modes = {
+        "fake tensors": FakeTensorMode(),
+        "another default device": torch.device("meta"),
+        "another default dtype": default_dtype(torch.float16),
+        "inference": torch.inference_mode(),
+    }
+    with modes[mode]:
+        assert kernel_works.__wrapped__(CPU_FLASH, "cpu", torch.float32)
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def test_a_trial_for_which_memory_does_not_suffice_is_no_verdict():
+    def exhausted(*arguments):
+        raise torch.OutOfMemoryError("out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        kernel_works(replace(CPU_FLASH, forward=exhausted), "cpu", torch.float32)
+
+
+class CallLog(TorchDispatchMode):
+    """Names of the attention operators that run."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if "scaled_dot_product" in str(function):
+            self.names.append(str(function).removeprefix("aten._scaled_dot_product_").removesuffix(".default"))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_cuda_kernels_are_called_by_their_schemas(
+    dtype: torch.dtype, padded: bool, dropout: float, monkeypatch: pytest.MonkeyPatch
+):
+    """On the meta device, where operators check their arguments and compute nothing."""
+    monkeypatch.setattr(attention_kernels_anyecg, "KERNELS", {"meta": (CUDA_FLASH, CUDA_EFFICIENT)})
+    half = dtype == torch.bfloat16
+    monkeypatch.setattr(
+        attention_kernels_anyecg, "_passes_trial", lambda name, *where: half or name == CUDA_EFFICIENT.name
+    )
+    states = [torch.randn(2, 12, 130, 4, 64, device="meta", dtype=dtype).requires_grad_() for _ in range(3)]
+    key_mask = torch.ones(2, 12, 130, dtype=torch.bool, device="meta") if padded else None
+    with CallLog() as log:
+        output = attention_split_anyecg.split_attention(*states, key_mask, 1, 0.125, dropout)
+        output.sum().backward()
+    own = "flash_attention" if half and not padded else "efficient_attention"
+    assert log.names == [own, "efficient_attention", f"{own}_backward", "efficient_attention_backward"]
+    assert output.shape == (2, 12, 130, 4, 64) and output.dtype == dtype and output.is_contiguous()
+    assert all(state.grad.shape == state.shape and state.grad.dtype == dtype for state in states)
 
 
 def test_without_a_kernel_attention_is_as_exact(monkeypatch: pytest.MonkeyPatch):

@@ -4,7 +4,7 @@
 
 import pytest
 import torch
-from tests.models.anyecg.attention_cases import Case, by_definition, draw_case, ragged_mask, seen_pairs
+from tests.models.anyecg.attention_cases import Case, by_definition, by_path, draw_case, ragged_mask, seen_pairs
 from transformers.utils import logging
 
 from anyecg_hf.models.anyecg import attention_slices_anyecg, attention_split_anyecg
@@ -32,6 +32,25 @@ def test_slices_of_any_size_equal_the_definition(scores: int, padded: bool, monk
     assert (output.flatten(1, 2).double() - expected.output).abs().max() <= 2e-6
     for state, theirs in zip(states, expected.gradients, strict=True):
         assert (state.grad.flatten(1, 2).transpose(1, 2).double() - theirs).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_half_precision_is_as_good_as_that_of_dense_attention(dtype: torch.dtype, autocast: bool):
+    case = draw_case(5, 40, heads=4, head_size=32).to(dtype)
+    expected = by_definition(case)
+    states = [state.transpose(1, 2).unflatten(1, (5, 40)).detach().requires_grad_() for state in case.states]
+    with torch.autocast("cpu", dtype=dtype, enabled=autocast):
+        output = sliced_attention(*states, None, 1, 32**-0.5)
+    assert output.dtype == dtype
+    output.flatten(1, 2).backward(case.grad_output.transpose(1, 2))
+    dense = by_path(case, "dense")
+    assert (output.flatten(1, 2).double() - expected.output).abs().max() <= 1.1 * (
+        dense.output.double() - expected.output
+    ).abs().max()
+    for state, theirs, exact in zip(states, dense.gradients, expected.gradients, strict=True):
+        error = (state.grad.flatten(1, 2).transpose(1, 2).double() - exact).abs().max()
+        assert error <= 2 * (theirs.double() - exact).abs().max()
 
 
 def weights_of(case: Case, dropout: float, path: str) -> torch.Tensor:
@@ -87,6 +106,6 @@ def test_dropout_on_a_cpu_says_once_that_it_takes_the_slower_path(caplog: pytest
         logging.disable_propagation()
     messages = [record.message for record in caplog.records]
     assert messages == [
-        "No fused attention kernel on 'cpu' can drop keys: with `attention_dropout` cardio_sparse attention takes a"
-        " slower path."
+        "PyTorch has no fused attention kernel for float32 heads of 8 on 'cpu', or none that can drop keys:"
+        " cardio_sparse attention takes a slower path."
     ]

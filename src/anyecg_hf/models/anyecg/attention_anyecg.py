@@ -16,6 +16,7 @@ from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import create_bidirectional_mask
 
+from .attention_band_anyecg import lay_out_band
 from .attention_split_anyecg import split_attention
 
 CARDIO_SPARSE = "cardio_sparse"
@@ -24,6 +25,8 @@ CARDIO_SPARSE = "cardio_sparse"
 PATHS = ("dense", "split")
 # Tokens from which on the split pays: measured by `benchmarks/attention.py` on CPUs, not yet on CUDA.
 _SPLIT_FROM_TOKENS = {"cpu": 512, "cuda": 4096}
+# And share of all pairs of tokens up to which it pays to compute only those.
+_SPLIT_UP_TO_SHARE = 0.6
 
 
 def cardio_sparse_pattern(patches: int, time_tolerance: int) -> Callable:
@@ -86,12 +89,15 @@ def choose_path(leads: int, patches: int, time_tolerance: int, device_type: str)
         device_type (`str`): `"cpu"`, `"cuda"` ...
 
     Returns:
-        `str`: `"dense"` for short records and where the pattern hides nothing (a single lead, or a tolerance as long as
-        the record), else `"split"`.
+        `str`: `"dense"` for short records, and where the pattern hides little or nothing (a single lead, a tolerance
+        that is a good part of the record), else `"split"`.
     """
+    tokens = leads * patches
     sees_all = leads == 1 or time_tolerance >= patches - 1
-    few = leads * patches < _SPLIT_FROM_TOKENS.get(device_type, _SPLIT_FROM_TOKENS["cpu"])
-    return "dense" if sees_all or few else "split"
+    if sees_all or tokens < _SPLIT_FROM_TOKENS.get(device_type, _SPLIT_FROM_TOKENS["cpu"]):
+        return "dense"
+    pairs = lay_out_band(leads, patches, time_tolerance, device_type).pairs
+    return "split" if pairs < _SPLIT_UP_TO_SHARE * tokens**2 else "dense"
 
 
 def lay_out_mask(key_mask: torch.Tensor, time_tolerance: int, path: str | None = None) -> CardioSparseMask:
@@ -119,19 +125,18 @@ def lay_out_mask(key_mask: torch.Tensor, time_tolerance: int, path: str | None =
         raise ValueError(f"expected a path of {PATHS}, or None for the faster one, got {path!r}.")
     leads, patches = key_mask.shape[1:]
     path = path or choose_path(leads, patches, time_tolerance, key_mask.device.type)
-    key_mask = key_mask.bool()
+    key_mask, device = key_mask.bool(), key_mask.device
     # Nothing hidden is the fastest, but to look makes a graph depend on data.
     if not torch.compiler.is_compiling() and bool(key_mask.all()):
         key_mask = None
     mask = CardioSparseMask(leads, patches, time_tolerance, path, key_mask)
-    return replace(mask, dense_mask=_dense_mask(mask)) if path == "dense" else mask
+    return replace(mask, dense_mask=_dense_mask(mask, device)) if path == "dense" else mask
 
 
-def _dense_mask(mask: CardioSparseMask) -> torch.Tensor | None:
+def _dense_mask(mask: CardioSparseMask, device: torch.device) -> torch.Tensor | None:
     """The pattern, where it hides anything, and the padding as `(B or 1, 1, L*N or 1, L*N)`."""
     pattern = None
     if mask.leads > 1 and mask.time_tolerance < mask.patches - 1:
-        device = None if mask.key_mask is None else mask.key_mask.device
         tokens = torch.arange(mask.leads * mask.patches, device=device)
         sees = cardio_sparse_pattern(mask.patches, mask.time_tolerance)
         pattern = sees(0, 0, tokens[:, None], tokens)[None, None]
@@ -229,7 +234,8 @@ def cardio_sparse_attention(
         )
         return output.transpose(1, 2).contiguous()
     states = (query, key, value)
-    if torch.is_autocast_enabled(query.device.type):  # of which our own function knows nothing
+    # Our own function knows nothing of autocast, which leaves float64 alone.
+    if torch.is_autocast_enabled(query.device.type) and query.dtype != torch.float64:
         states = (tensor.to(torch.get_autocast_dtype(query.device.type)) for tensor in states)
     by_lead = (tensor.transpose(1, 2).unflatten(1, (mask.leads, mask.patches)) for tensor in states)
     output = split_attention(*by_lead, mask.key_mask, mask.time_tolerance, scaling, dropout)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 # Queries that a block of the band should have: fewer starve the kernels, more look at keys in vain. And times of a
-# stretch, whose copies should stay in the processor's cache. Measured by `benchmarks/attention_layout.py`.
+# stretch, whose copies should stay in the processor's cache. Measured by `benchmarks/attention.py`.
 _BLOCK_QUERIES = {"cpu": 32, "cuda": 64}
 _STRETCH_TIMES = {"cpu": 128, "cuda": 4096}
 
@@ -53,6 +53,12 @@ class BandLayout:
         return self.blocks * self.block
 
     @property
+    def pairs(self) -> int:
+        """Pairs of query and key that the own leads and all blocks compute for each record, seen or hidden."""
+        stretches = -(-self.patches // self.stretch)
+        return self.leads * self.patches**2 + stretches * self.blocks * self.block * self.reach * self.leads**2
+
+    @property
     def starts(self) -> Iterable[int]:
         """First time of every stretch."""
         if torch.compiler.is_compiling():  # there is one; a range would tie the graph to this length
@@ -66,7 +72,8 @@ def lay_out_band(leads: int, patches: int, time_tolerance: int, device_type: str
     block = max(1, _BLOCK_QUERIES.get(device_type, 32) // leads)
     # A compiled graph would hold one copy of the loop's body for every stretch.
     longest = patches if torch.compiler.is_compiling() else _STRETCH_TIMES.get(device_type, patches)
-    stretch = min(patches, longest)
+    # A stretch is read with its surroundings, which should not be most of it.
+    stretch = min(patches, max(longest, 4 * tolerance))
     return BandLayout(leads, patches, tolerance, block, -(-stretch // block) * block)
 
 
@@ -81,34 +88,34 @@ class Stretch:
         self.before = min(layout.tolerance, start)
         self.after = min(layout.tolerance, layout.patches - start - self.times)
 
-    def queries(self, states: torch.Tensor) -> torch.Tensor:
+    def query_blocks(self, states: torch.Tensor) -> torch.Tensor:
         """`(B, L, N, ...)` -> blocks of queries `(B * blocks, block * L, ...)`, zero beyond the stretch."""
         layout, batch = self.layout, states.shape[0]
         copy = states.new_zeros(batch, layout.rows, layout.leads, *states.shape[3:])
-        copy[:, : self.times].copy_(self.of(states).transpose(1, 2))
+        copy[:, : self.times].copy_(self.cut(states).transpose(1, 2))
         return copy.view(batch * layout.blocks, layout.block * layout.leads, *states.shape[3:])
 
-    def keys(self, states: torch.Tensor) -> torch.Tensor:
+    def key_blocks(self, states: torch.Tensor) -> torch.Tensor:
         """`(B, L, N, ...)` -> overlapping views of keys `(B * blocks, reach * L, ...)`, zero beyond the record."""
         layout, batch = self.layout, states.shape[0]
         shape = (layout.leads, *states.shape[3:])
         copy = states.new_zeros(batch * layout.rows + 2 * layout.tolerance, *shape)
         inner = copy[: batch * layout.rows].view(batch, layout.rows, *shape)
         span = self._span()
-        inner[:, span].copy_(self.of(states, self.before, self.after).transpose(1, 2))
+        inner[:, span].copy_(self.cut(states, self.before, self.after).transpose(1, 2))
         lead_size = copy.stride(1)
         return copy.as_strided(
             (batch * layout.blocks, layout.reach * layout.leads, *states.shape[3:]),
             (layout.block * layout.leads * lead_size, lead_size, *copy.stride()[2:]),
         )
 
-    def of_queries(self, blocks: torch.Tensor, batch: int) -> torch.Tensor:
-        """Blocks as from `queries` -> the stretch's `(B, L, times, ...)`."""
+    def from_query_blocks(self, blocks: torch.Tensor, batch: int) -> torch.Tensor:
+        """Blocks as from `query_blocks` -> the stretch's `(B, L, times, ...)`."""
         shape = (batch, self.layout.rows, self.layout.leads, *blocks.shape[2:])
         return blocks.reshape(shape)[:, : self.times].transpose(1, 2)
 
-    def add_of_keys(self, total: torch.Tensor, blocks: torch.Tensor) -> None:
-        """Adds gradients of the views from `keys` to those of the states `(B, L, N, ...)`."""
+    def add_key_blocks(self, total: torch.Tensor, blocks: torch.Tensor) -> None:
+        """Adds gradients of the views from `key_blocks` to those of the states `(B, L, N, ...)`."""
         layout, batch = self.layout, total.shape[0]
         shape = (layout.leads, *total.shape[3:])
         blocks = blocks.reshape(batch * layout.blocks, layout.reach, *shape)
@@ -119,16 +126,16 @@ class Stretch:
             place = copy[step : step + batch * layout.rows].view(-1, layout.block, *shape)
             place[:, : part.shape[1]] += part
         inner = copy[: batch * layout.rows].view(batch, layout.rows, *shape)[:, self._span()]
-        self.of(total, self.before, self.after).add_(inner.transpose(1, 2))
+        self.cut(total, self.before, self.after).add_(inner.transpose(1, 2))
 
     def sees(self, key_mask: torch.Tensor) -> torch.Tensor:
         """
         Which keys of its view each query of a block sees: of other leads, within the tolerance, inside the record and
         not padded. `(B, L, N)` bool -> `(B * blocks, block * L, reach * L)` bool.
         """
-        return band_pattern(self.layout, key_mask.device) & self.keys(key_mask)[:, None]
+        return band_pattern(self.layout, key_mask.device) & self.key_blocks(key_mask)[:, None]
 
-    def of(self, states: torch.Tensor, before: int = 0, after: int = 0) -> torch.Tensor:
+    def cut(self, states: torch.Tensor, before: int = 0, after: int = 0) -> torch.Tensor:
         """The part of `(B, L, N, ...)` that lies in the stretch, and in times around it."""
         return states[:, :, self.start - before : self.start + self.times + after]
 

@@ -63,26 +63,21 @@ def _attend(
     near = near.clamp(0, patches - 1)
     others = ~torch.eye(leads, dtype=torch.bool, device=query.device)
     band_seen = (key_mask[:, :, near] & inside)[:, None] & others[:, :, None, None]  # (B, L, M, n, 2w+1)
-    own_seen = key_mask[:, :, None, None]  # (B, L, 1, 1, N)
+    own_seen = key_mask[:, :, None, None].expand(-1, -1, len(times), 1, -1)  # (B, L, n, 1, N)
+    seen = torch.cat((own_seen, band_seen.permute(0, 1, 3, 2, 4).flatten(3)[:, :, :, None]), dim=-1)
 
-    own = torch.einsum("blnhd,blthd->blnht", query, key)
-    band = torch.einsum("blnhd,bmnohd->blnhmo", query, key[:, :, near]).flatten(4)
-    seen = torch.cat(
-        (
-            own_seen.expand(*own.shape[:3], 1, patches),
-            band_seen.permute(0, 1, 3, 2, 4).flatten(3)[:, :, :, None],
-        ),
-        dim=-1,
-    )
-    scores = torch.cat((own, band), dim=-1).float() if query.dtype != torch.float64 else torch.cat((own, band), dim=-1)
-    scores = (scores * scaling).masked_fill(~seen, torch.finfo(scores.dtype).min)
-    weights = scores.softmax(dim=-1).masked_fill(~seen, 0.0).to(query.dtype)
-    weights = nn.functional.dropout(weights, dropout)
-    own, band = weights.split((patches, band.shape[-1]), dim=-1)
-    band = band.unflatten(-1, (leads, -1))
-    return torch.einsum("blnht,blthd->blnhd", own, value) + torch.einsum(
-        "blnhmo,bmnohd->blnhd", band, value[:, :, near]
-    )
+    dtype = query.dtype
+    with torch.autocast(query.device.type, enabled=False):
+        # In single precision at least, as the kernels compute inside.
+        query, key, value = (states.to(torch.promote_types(dtype, torch.float32)) for states in (query, key, value))
+        own = torch.einsum("blnhd,blthd->blnht", query, key)
+        band = torch.einsum("blnhd,bmnohd->blnhmo", query, key[:, :, near]).flatten(4)
+        scores = (torch.cat((own, band), dim=-1) * scaling).masked_fill(~seen, torch.finfo(own.dtype).min)
+        weights = nn.functional.dropout(scores.softmax(dim=-1).masked_fill(~seen, 0.0), dropout)
+        own, band = weights.split((patches, band.shape[-1]), dim=-1)
+        output = torch.einsum("blnht,blthd->blnhd", own, value)
+        output = output + torch.einsum("blnhmo,bmnohd->blnhd", band.unflatten(-1, (leads, -1)), value[:, :, near])
+    return output.to(dtype)
 
 
 __all__ = ["sliced_attention"]

@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from transformers.utils import logging
 
 from .attention_band_anyecg import BandLayout, Stretch, lay_out_band
-from .attention_kernels_anyecg import LOWEST_BIAS, FusedKernel, KernelOutput, hiding_bias, select_kernel
+from .attention_kernels_anyecg import FusedKernel, KernelOutput, hiding_bias, select_kernel
 from .attention_slices_anyecg import sliced_attention
 
 logger = logging.get_logger(__name__)
+
+States = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def split_attention(
@@ -34,8 +37,9 @@ def split_attention(
     """
     Exact Cardio-Sparse Attention in O(L N (N + L w)) time and O(L N) memory.
 
-    Where PyTorch has no fused kernel for the device or dtype, or none that can drop keys (on CPUs), slices of time are
-    computed by plain matrix products, and again in the backward pass: as exact, as lean, slower.
+    Where PyTorch has no fused kernel for the device, dtype or head size, or none that can drop keys (on CPUs), slices
+    of time are computed by plain matrix products, and again in the backward pass: as exact, as lean, slower. A log line
+    says so once.
 
     Args:
         query, key, value (`torch.Tensor` of shape `(B, L, N, H, d)`): States by lead and time.
@@ -50,11 +54,11 @@ def split_attention(
     own = select_kernel(query, with_bias=key_mask is not None, dropout=dropout)
     band = select_kernel(query, with_bias=True, dropout=dropout)
     if own is None or band is None:
-        if dropout and select_kernel(query, with_bias=True, dropout=0.0) is not None:
-            logger.warning_once(
-                f"No fused attention kernel on {query.device.type!r} can drop keys: with `attention_dropout`"
-                " cardio_sparse attention takes a slower path."
-            )
+        what = f"{str(query.dtype).removeprefix('torch.')} heads of {query.shape[-1]} on {query.device.type!r}"
+        drops = ", or none that can drop keys" if dropout else ""
+        logger.warning_once(
+            f"PyTorch has no fused attention kernel for {what}{drops}: cardio_sparse attention takes a slower path."
+        )
         return sliced_attention(query, key, value, key_mask, time_tolerance, scaling, dropout)
     plan = _Plan(
         own=own,
@@ -63,7 +67,7 @@ def split_attention(
         scaling=scaling,
         dropout=dropout,
     )
-    return _SplitAttention.apply(query, key, value, key_mask, plan)
+    return _SplitAttention.apply(*map(_with_dense_rows, (query, key, value)), key_mask, plan)
 
 
 @dataclass(frozen=True)
@@ -86,16 +90,15 @@ class _SplitAttention(torch.autograd.Function):
     def forward(ctx, query, key, value, key_mask, plan):
         states = (query, key, value)
         own = plan.own.forward(*map(_by_lead, states), _own_bias(key_mask, query), plan.scaling, plan.dropout)
-        batch = query.shape[0]
-        output = own.output.transpose(1, 2).unflatten(0, (batch, -1))
-        logsumexp = own.logsumexp.transpose(1, 2).unflatten(0, (batch, -1)).contiguous()
+        output = _from_lead(own.output, len(query))
+        logsumexp = own.logsumexp.transpose(1, 2).unflatten(0, (len(query), -1)).contiguous()
         random_state = [*own.random_state]
         for stretch in plan.stretches():
             band = plan.band.forward(*_band_inputs(stretch, states, key_mask), plan.scaling, plan.dropout)
             random_state += band.random_state
             _merge(stretch, output, logsumexp, band)
         if key_mask is not None:
-            output.masked_fill_(_sees_nothing(logsumexp), 0.0)
+            output.masked_fill_(_sees_nothing(key_mask, plan.layout.tolerance), 0.0)
         ctx.save_for_backward(query, key, value, key_mask, output, logsumexp, *random_state)
         ctx.plan = plan
         return output
@@ -104,36 +107,31 @@ class _SplitAttention(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_output):
         query, key, value, key_mask, output, logsumexp, *random_state = ctx.saved_tensors
-        plan, states, batch = ctx.plan, (query, key, value), query.shape[0]
+        plan, states = ctx.plan, (query, key, value)
+        grad_output = _with_dense_rows(grad_output)
         if key_mask is not None:
-            grad_output = grad_output.masked_fill(_sees_nothing(logsumexp), 0.0)
+            grad_output = grad_output.masked_fill(_sees_nothing(key_mask, plan.layout.tolerance), 0.0)
         drawn = iter(random_state)
-        whole = KernelOutput(_by_lead(output), _by_lead(logsumexp[..., None])[..., 0], _take(drawn, plan.own))
-        gradients = [
-            # Summed in single precision at least: half precision would be rounded with every part.
-            gradient.transpose(1, 2).unflatten(0, (batch, -1)).to(logsumexp.dtype)
-            for gradient in plan.own.backward(
-                *(_by_lead(grad_output), *map(_by_lead, states), _own_bias(key_mask, query)),
-                *(whole, plan.scaling, plan.dropout),
-            )
-        ]
+        whole = KernelOutput(output, logsumexp)
+        gradients = _own_gradients(plan, grad_output, states, key_mask, whole, drawn)
         for stretch in plan.stretches():
-            blocks = [stretch.queries(tensor).transpose(1, 2) for tensor in (grad_output, output, logsumexp)]
-            whole = KernelOutput(blocks[1], blocks[2], _take(drawn, plan.band))
-            parts = plan.band.backward(
-                *(blocks[0], *_band_inputs(stretch, states, key_mask)),
-                *(whole, plan.scaling, plan.dropout),
-            )
-            of_queries, *of_keys = (part.transpose(1, 2) for part in parts)
-            stretch.of(gradients[0]).add_(stretch.of_queries(of_queries, batch))
-            for total, blocks_of_keys in zip(gradients[1:], of_keys, strict=True):
-                stretch.add_of_keys(total, blocks_of_keys)
+            _add_band_gradients(plan, stretch, gradients, grad_output, states, key_mask, whole, drawn)
         return *(gradient.to(query.dtype) for gradient in gradients), None, None
+
+
+def _with_dense_rows(states: torch.Tensor) -> torch.Tensor:
+    """States whose d numbers lie side by side: the kernels take no others, and the one for CPUs does not check."""
+    return states if states.stride(-1) == 1 else states.contiguous()
 
 
 def _by_lead(states: torch.Tensor) -> torch.Tensor:
     """`(B, L, N, H, d)` -> `(B * L, H, N, d)`, a view in the layout that the model's projections have."""
     return states.flatten(0, 1).transpose(1, 2)
+
+
+def _from_lead(states: torch.Tensor, batch: int) -> torch.Tensor:
+    """`(B * L, H, N, d)` -> `(B, L, N, H, d)`."""
+    return states.transpose(1, 2).unflatten(0, (batch, -1))
 
 
 def _own_bias(key_mask: torch.Tensor | None, query: torch.Tensor) -> torch.Tensor | None:
@@ -142,15 +140,16 @@ def _own_bias(key_mask: torch.Tensor | None, query: torch.Tensor) -> torch.Tenso
 
 
 def _band_inputs(
-    stretch: Stretch, states: tuple[torch.Tensor, torch.Tensor, torch.Tensor], key_mask: torch.Tensor | None
+    stretch: Stretch, states: States, key_mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Queries, keys, values and bias of a stretch, as the kernels take them."""
     query, key, value = states
     if key_mask is None:
         key_mask = torch.ones((), dtype=torch.bool, device=query.device).expand(query.shape[:3])
     return (
-        stretch.queries(query).transpose(1, 2),
-        stretch.keys(key).transpose(1, 2),
-        stretch.keys(value).transpose(1, 2),
+        stretch.query_blocks(query).transpose(1, 2),
+        stretch.key_blocks(key).transpose(1, 2),
+        stretch.key_blocks(value).transpose(1, 2),
         hiding_bias(stretch.sees(key_mask), query)[:, None],
     )
 
@@ -158,22 +157,67 @@ def _band_inputs(
 def _merge(stretch: Stretch, output: torch.Tensor, logsumexp: torch.Tensor, band: KernelOutput) -> None:
     """Adds the keys of the band to the attention over the own lead, in place."""
     batch = output.shape[0]
-    band_output = stretch.of_queries(band.output.transpose(1, 2), batch)
-    band_logsumexp = stretch.of_queries(band.logsumexp.transpose(1, 2), batch)
-    output, logsumexp = stretch.of(output), stretch.of(logsumexp)
+    band_output = stretch.from_query_blocks(band.output.transpose(1, 2), batch)
+    band_logsumexp = stretch.from_query_blocks(band.logsumexp.transpose(1, 2), batch)
+    output, logsumexp = stretch.cut(output), stretch.cut(logsumexp)
     band_share = torch.sigmoid(band_logsumexp - logsumexp)[..., None]
     # In the precision of the log-sum-exp: half precision would be rounded twice.
     output.copy_(torch.lerp(output.to(band_share.dtype), band_output.to(band_share.dtype), band_share))
     logsumexp.copy_(torch.logaddexp(logsumexp, band_logsumexp))
 
 
-def _sees_nothing(logsumexp: torch.Tensor) -> torch.Tensor:
-    """Queries whose keys are all hidden, `(B, L, N, H, 1)`."""
-    return (logsumexp < LOWEST_BIAS / 2)[..., None]
+def _own_gradients(
+    plan: _Plan,
+    grad_output: torch.Tensor,
+    states: States,
+    key_mask: torch.Tensor | None,
+    whole: KernelOutput,
+    drawn: Iterator[torch.Tensor],
+) -> list[torch.Tensor]:
+    """Own lead's share of the gradients of query, key and value, each `(B, L, N, H, d)`."""
+    result = KernelOutput(
+        _by_lead(whole.output), _by_lead(whole.logsumexp[..., None])[..., 0], _take(drawn, plan.own.random_states)
+    )
+    bias = _own_bias(key_mask, states[0])
+    parts = plan.own.backward(_by_lead(grad_output), *map(_by_lead, states), bias, result, plan.scaling, plan.dropout)
+    # Summed in single precision at least: half precision would be rounded with every part.
+    return [_from_lead(part, len(grad_output)).to(whole.logsumexp.dtype) for part in parts]
 
 
-def _take(drawn: Iterator[torch.Tensor], kernel: FusedKernel) -> tuple[torch.Tensor, ...]:
-    return tuple(next(drawn) for _ in range(kernel.random_states))
+def _add_band_gradients(
+    plan: _Plan,
+    stretch: Stretch,
+    gradients: list[torch.Tensor],
+    grad_output: torch.Tensor,
+    states: States,
+    key_mask: torch.Tensor | None,
+    whole: KernelOutput,
+    drawn: Iterator[torch.Tensor],
+) -> None:
+    """Adds one stretch's share of the band."""
+    asked, output, logsumexp = (
+        stretch.query_blocks(tensor).transpose(1, 2) for tensor in (grad_output, whole.output, whole.logsumexp)
+    )
+    result = KernelOutput(output, logsumexp, _take(drawn, plan.band.random_states))
+    inputs = _band_inputs(stretch, states, key_mask)
+    of_queries, *of_keys = plan.band.backward(asked, *inputs, result, plan.scaling, plan.dropout)
+    stretch.cut(gradients[0]).add_(stretch.from_query_blocks(of_queries.transpose(1, 2), len(grad_output)))
+    for total, part in zip(gradients[1:], of_keys, strict=True):
+        stretch.add_key_blocks(total, part.transpose(1, 2))
+
+
+def _sees_nothing(key_mask: torch.Tensor, tolerance: int) -> torch.Tensor:
+    """Queries whose keys are all hidden, `(B, L, N, 1, 1)` bool."""
+    patches = key_mask.shape[2]
+    times = torch.arange(patches, device=key_mask.device)
+    # How many times before each have a real patch in any lead; a difference counts those within the tolerance.
+    counts = nn.functional.pad(key_mask.any(dim=1).long().cumsum(dim=1), (1, 0))
+    near = counts[:, (times + tolerance + 1).clamp(max=patches)] > counts[:, (times - tolerance).clamp(min=0)]
+    return ~(key_mask.any(dim=2)[:, :, None] | near[:, None])[..., None, None]
+
+
+def _take(drawn: Iterator[torch.Tensor], number: int) -> tuple[torch.Tensor, ...]:
+    return tuple(next(drawn) for _ in range(number))
 
 
 __all__ = ["split_attention"]
