@@ -43,6 +43,17 @@ def table(path) -> dict[str, list]:
 
 
 class TestTables:
+    def test_an_output_that_nobody_named_is_not_overwritten(self, embed, folder, own_folder):
+        outcome = embed("--window", 5, "--stride", 2.5, "records/a")
+        assert outcome.status == 0 and outcome.out.endswith("written to embeddings.npy\n")
+        assert len(np.load(own_folder / "embeddings.npy")) == 4
+        assert (own_folder / "embeddings.records.csv").is_file()
+        again = embed("--window", 5, "--stride", 2.5, "records/b")
+        assert again.status == 1
+        assert again.errors == ["anyecg embed: embeddings.npy exists: name the file to write with --output."]
+        assert len(np.load(own_folder / "embeddings.npy")) == 4
+        assert embed("records/b", "-o", "embeddings.npy").status == 0
+
     def test_parquet_has_a_row_for_each_window(self, embed, checkpoint, folder, own_folder):
         outcome = embed("records", "-o", "w.parquet", "--window", 5, "--stride", 2.5)
         assert (outcome.status, outcome.err) == (0, "")

@@ -8,8 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from anyecg_hf.cli.options import add_batch_options, add_model_options, add_reading_options, for_each_record, report
-from anyecg_hf.cli.tables import check_output, write_csv, write_parquet
+from anyecg_hf.cli.options import (
+    add_batch_options,
+    add_model_options,
+    add_reading_options,
+    choose_output,
+    for_each_record,
+    report,
+)
+from anyecg_hf.cli.tables import write_csv, write_parquet
 from anyecg_hf.models.anyecg.streaming_anyecg import whole_patches
 from anyecg_hf.pipelines import RecordAnalyzer, WindowEmbedding
 from anyecg_hf.records import RecordSource
@@ -21,10 +28,10 @@ DESCRIPTION = """Embeds recordings: the mean of the backbone's tokens, one vecto
 
 With --stride, one vector for each window, from recordings of any length in bounded memory:
 
+  anyecg embed --window 60 --stride 30 holter.edf
+                                    writes embeddings.npy, rows as listed in embeddings.records.csv
   anyecg embed --window 60 --stride 30 holter.edf -o windows.parquet
                                     columns: record, start_s, duration_s, real_share, embedding
-  anyecg embed --window 60 --stride 30 holter.edf -o windows.npy
-                                    rows as listed in windows.records.csv
 
 A recording is cleaned by what two readings of it show (scale, noise, unusable leads), and then read once more. With
 --one-pass it is read once, as a live stream would be, and cleaned by what its first five minutes show.
@@ -49,7 +56,7 @@ def add_parser(commands) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_batch_options(parser, ".parquet or .npy")
+    add_batch_options(parser, ".npy or .parquet", default="embeddings.npy")
     add_model_options(parser)
     parser.add_argument(
         "--stride", type=float, metavar="SECONDS", help="one vector for each window, starting so far apart"
@@ -63,7 +70,7 @@ def add_parser(commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Embeds every record and writes the table."""
-    check_output(options.output, (".parquet", ".npy"))
+    options.output = choose_output(options, (".parquet", ".npy"))
     if options.one_pass and options.stride is None:
         raise ValueError("--one-pass is for windows: pass --stride too.")
     analyzer = RecordAnalyzer(options.model, device=options.device, window_s=options.window)

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,17 @@ from typing import Any
 from tqdm import tqdm
 
 from anyecg_hf import TINY
+from anyecg_hf.cli.tables import check_output
 from anyecg_hf.records import ECGRecord, MissingFileError, RecordSource, find_records, open_record
 
 
-def add_batch_options(parser: argparse.ArgumentParser, outputs: str) -> None:
-    """`RECORD`s, `--output` and `--json`."""
+def add_batch_options(parser: argparse.ArgumentParser, outputs: str, default: str) -> None:
+    """`RECORD`s, `--output` and `--json`. An output that nobody named is never overwritten: see [`choose_output`]."""
     parser.add_argument("records", nargs="+", metavar="RECORD", help="records, folders or globs")
-    parser.add_argument("-o", "--output", type=Path, required=True, help=f"{outputs} file to write")
+    parser.add_argument(
+        "-o", "--output", type=Path, help=f"{outputs} file to write (default: {default}, unless that exists)"
+    )
+    parser.set_defaults(default_output=Path(default))
     parser.add_argument("--json", action="store_true", help="print what was written and what failed as JSON")
 
 
@@ -67,6 +71,15 @@ def read(path: Path | str, options: argparse.Namespace) -> ECGRecord:
     """Reads one record with the reading options."""
     with open_with_options(path, options) as source:
         return source.to_record()
+
+
+def choose_output(options: argparse.Namespace, suffixes: Sequence[str]) -> Path:
+    """The file to write, checked before any work is done; raises `ValueError` if it cannot be that."""
+    if options.output is None and options.default_output.exists():
+        raise ValueError(f"{options.default_output} exists: name the file to write with --output.")
+    output = options.output or options.default_output
+    check_output(output, suffixes)
+    return output
 
 
 @dataclass

@@ -20,6 +20,8 @@ probabilities; draws it on ECG paper with the reconstruction from its codes laid
   anyecg run records500/00000/00001_hr
   anyecg run holter.csv --sampling-rate 250 --unit mV --output holter.png
 
+The record is held in memory whole; for one of many hours there is `anyecg embed --stride`.
+
 Research software, not a medical device."""
 
 CODES_SHOWN = 24

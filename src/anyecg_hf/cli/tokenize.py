@@ -5,8 +5,15 @@
 import argparse
 from pathlib import Path
 
-from anyecg_hf.cli.options import add_batch_options, add_model_options, add_reading_options, for_each_record, report
-from anyecg_hf.cli.tables import check_output, write_parquet
+from anyecg_hf.cli.options import (
+    add_batch_options,
+    add_model_options,
+    add_reading_options,
+    choose_output,
+    for_each_record,
+    report,
+)
+from anyecg_hf.cli.tables import write_parquet
 from anyecg_hf.pipelines import RecordAnalyzer
 from anyecg_hf.records import RecordSource
 
@@ -15,7 +22,7 @@ DESCRIPTION = """Writes the rhythm codes of recordings, one row a record.
   anyecg tokenize records500/ -o codes.parquet
 
 Columns: record, lead_names, patch_s, scale_mv, codes (leads x patches, -1 where masked). Records that are missing or
-cannot be read are listed at the end; the others are written all the same."""
+cannot be read are listed at the end; the others are written all the same. Each record is held in memory whole."""
 
 
 def add_parser(commands) -> None:
@@ -26,7 +33,7 @@ def add_parser(commands) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_batch_options(parser, ".parquet")
+    add_batch_options(parser, ".parquet", default="codes.parquet")
     add_model_options(parser)
     add_reading_options(parser)
     parser.set_defaults(run=run)
@@ -34,7 +41,7 @@ def add_parser(commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Tokenizes every record and writes the table."""
-    check_output(options.output, (".parquet",))
+    options.output = choose_output(options, (".parquet",))
     analyzer = RecordAnalyzer(options.model, device=options.device, window_s=options.window)
     analyzer.load("tokenizer", "quantizer")
 

@@ -16,6 +16,8 @@ import torch
 # stretch, whose copies should stay in the processor's cache. Measured by `benchmarks/attention.py`.
 _BLOCK_QUERIES = {"cpu": 32, "cuda": 64}
 _STRETCH_TIMES = {"cpu": 128, "cuda": 4096}
+# A wide tolerance needs wider blocks: a key's gradient is summed from every block that sees it.
+_WIDE_BLOCK_TIMES = 16
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class BandLayout:
 def lay_out_band(leads: int, patches: int, time_tolerance: int, device_type: str) -> BandLayout:
     """Chooses blocks and stretches for a device."""
     tolerance = min(time_tolerance, patches - 1)
-    block = max(1, _BLOCK_QUERIES.get(device_type, 32) // leads)
+    block = max(1, _BLOCK_QUERIES.get(device_type, 32) // leads, min(tolerance, _WIDE_BLOCK_TIMES))
     # A compiled graph would hold one copy of the loop's body for every stretch.
     longest = patches if torch.compiler.is_compiling() else _STRETCH_TIMES.get(device_type, patches)
     # A stretch is read with its surroundings, which should not be most of it.
