@@ -49,7 +49,7 @@ class TestHelp:
     def test_the_version_is_the_packages(self, anyecg):
         assert anyecg("--version").out == f"anyecg_hf {__version__}\n"
 
-    @pytest.mark.parametrize("arguments", [(), ("dance",), ("run",), ("embed", "rec"), ("run", "rec", "--nonsense")])
+    @pytest.mark.parametrize("arguments", [(), ("dance",), ("run",), ("embed",), ("run", "rec", "--nonsense")])
     def test_wrong_usage_gives_status_2(self, anyecg, arguments):
         outcome = anyecg(*arguments)
         assert outcome.status == 2

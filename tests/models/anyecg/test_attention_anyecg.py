@@ -98,7 +98,7 @@ def test_short_records_and_patterns_that_hide_nothing_take_the_dense_path():
     assert choose_path(1, 10 * few, 1, "cpu") == "dense"  # one lead sees itself
     assert choose_path(12, few, few - 1, "cpu") == "dense"  # a tolerance as long as the record
     # A tolerance that is a good part of the record: the band would be wider than what it saves.
-    assert choose_path(12, 43, 1, "cpu") == choose_path(12, few, 60, "cpu") == "split"
+    assert choose_path(12, 43, 1, "cpu") == choose_path(12, few, 30, "cpu") == "split"
     assert choose_path(12, 43, 10, "cpu") == choose_path(12, few, few - 2, "cpu") == "dense"
     assert choose_path(2, few, 1, "a device of the future") == "split"
 
