@@ -274,7 +274,8 @@ class RecordAnalyzer:
                 duration_s=window.duration_s,
                 real_patches=int(window.patch_mask.sum()),
                 real_share=float(window.patch_mask.mean()),
-                embedding=embedding.numpy(),
+                # A copy: a view, kept, would hold memory among the model's activations open.
+                embedding=embedding.numpy().copy(),
                 statistics=stream.statistics,
             )
 
