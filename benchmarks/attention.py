@@ -10,6 +10,7 @@ Takes about half an hour on two cores. Needs Linux for the memory figures on CPU
 
 import argparse
 import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,7 @@ MODES = ("forward", "forward + backward")
 LAYOUT_CASES = ((12, 900), (3, 1800))
 BLOCK_QUERIES, STRETCH_TIMES = (16, 32, 64, 128), (32, 128, 512, 4096)
 # One measurement goes on until it has taken so long, within these numbers of turns.
-TURNS_S, MIN_TURNS, MAX_TURNS = 3.0, 3, 200
+TURNS_S, MIN_TURNS, MAX_TURNS = 2.0, 2, 200
 
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -172,12 +173,14 @@ class Figures:
 
 
 def in_turns(works: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Medians of times taken in rotation, so that what disturbs the machine disturbs all alike."""
+    """Medians of times taken in turns, in another order each time: a call is slower after some than after others."""
+    shuffled, names = random.Random(0), list(works)
     taken = {name: [seconds(work)] for name, work in works.items()}
     round_s = sum(times[0] for times in taken.values())
     for _ in range(min(MAX_TURNS, max(MIN_TURNS, math.ceil(TURNS_S / round_s))) - 1):
-        for name, work in works.items():
-            taken[name].append(seconds(work))
+        shuffled.shuffle(names)
+        for name in names:
+            taken[name].append(seconds(works[name]))
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
@@ -390,9 +393,9 @@ def measure_all(arguments: argparse.Namespace) -> None:
     paragraphs = [
         f"One record, {HEADS} heads of {HEAD_SIZE}, tolerance {TIME_TOLERANCE}, {str(dtype).removeprefix('torch.')},"
         f" {torch.get_num_threads()} threads. {on_gpu} `dense` is `scaled_dot_product_attention`; `flex_attention` is"
-        " compiled and has no backward pass on CPUs. All implementations of a case run in rotation in one process;"
-        " times are medians, without the making of masks, which a model does once for all layers. `limit` is how many"
-        " times fewer pairs of tokens the pattern has than dense attention.",
+        " compiled and has no backward pass on CPUs. All implementations of a case take turns in one process, in random"
+        " order; times are medians, without the making of masks, which a model does once for all layers. `limit` is"
+        " how many times fewer pairs of tokens the pattern has than dense attention.",
         "\n".join(verdicts({figures.problem.name: figures for figures in all_figures}, device)),
         f"![time and memory against length]({picture.name})",
         *(text for mode in MODES for text in (f"## {mode.capitalize()}", time_table(all_figures, mode))),
