@@ -13,7 +13,7 @@ from tests.models.ecg_signals import heartbeats
 from anyecg_hf import AnyECGModel
 from anyecg_hf.pipelines import RecordAnalyzer
 from anyecg_hf.pipelines.record_analysis import LONG_RECORD_S
-from anyecg_hf.records import ECGRecord, RecordSource
+from anyecg_hf.records import ECGRecord, RecordSource, StoredSignal
 from anyecg_hf.records.source import RecordFacts
 
 RATE = 100
@@ -31,9 +31,10 @@ class CountingSource(RecordSource):
         self.signal_mv = signal_mv
         self.reads: list[tuple[int, int]] = []
 
-    def _read(self, start: int, stop: int) -> np.ndarray:
+    def _read_stored(self, start: int, stop: int) -> StoredSignal:
         self.reads.append((start, stop))
-        return self.signal_mv[:, start:stop].copy()
+        ones = np.ones(self.n_leads)
+        return StoredSignal(self.signal_mv[:, start:stop].copy(), ones, 0 * ones, ("mV",) * self.n_leads)
 
     @property
     def record(self) -> ECGRecord:

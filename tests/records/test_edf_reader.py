@@ -73,9 +73,9 @@ def test_only_the_samples_asked_for_are_decoded(path, monkeypatch):
     asked = []
     decode = pyedflib.EdfReader.readSignal
 
-    def spy(self, channel, start, n):
+    def spy(self, channel, start, n, digital):
         asked.append((channel, start, n))
-        return decode(self, channel, start, n)
+        return decode(self, channel, start, n, digital)
 
     monkeypatch.setattr(pyedflib.EdfReader, "readSignal", spy)
     with open_record(path) as source:

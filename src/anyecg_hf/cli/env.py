@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     facts["cuda"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
     for name in LIBRARIES:
         try:
-            facts[name] = importlib.metadata.version(name)
+            facts[name] = torch.__version__ if name == "torch" else importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             facts[name] = "not installed"
     if options.json:

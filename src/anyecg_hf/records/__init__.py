@@ -6,6 +6,7 @@ from .errors import MissingFileError, RecordError, TruncatedFileError, UnknownFo
 from .reading import find_records, open_record, read_record
 from .record import Annotation, ECGRecord
 from .source import ArraySource, RecordFacts, RecordSource
+from .stored_signal import StoredSignal
 
 __all__ = [
     "Annotation",
@@ -15,6 +16,7 @@ __all__ = [
     "RecordError",
     "RecordFacts",
     "RecordSource",
+    "StoredSignal",
     "TruncatedFileError",
     "UnknownFormatError",
     "UnsafeHeaderError",

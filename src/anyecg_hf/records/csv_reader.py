@@ -96,10 +96,10 @@ def _open(path: Path, options: ReadOptions) -> ArraySource:
         names = options.resolve_lead_names(path, [column.name for column in columns])
     if not columns or len(names) != len(columns):
         raise RecordError(path, f"{len(names)} columns, one for each lead", f"{len(columns)}")
-    factors = [options.resolve_unit(path, column.unit) for column in columns]
+    units = [options.resolve_unit(path, column.unit) for column in columns]
     return ArraySource(
         table.T,
-        factors=np.array(factors)[:, None],
+        units=units,
         sampling_rate=sampling_rate,
         lead_names=names,
         facts=RecordFacts(record_id=path.stem, source=str(path)),

@@ -52,15 +52,17 @@ class EDFSignal:
         unit (`str`): Its unit; empty where the file is silent.
         samples_per_record (`int`): Its samples in every data record.
         step (`float`): Units in one step of the digital codes.
-        missing_value (`float` or `None`): What the lowest code stands for, in units, if that lies below the digital
-            minimum and so is no sample; `None` if it is a legal one.
+        zero_code (`float`): The digital code, or place between two of them, that means zero.
+        missing_code (`int` or `None`): The lowest code, if it lies below the digital minimum and so is no sample;
+            `None` if it is a legal one.
     """
 
     label: str
     unit: str
     samples_per_record: int
     step: float
-    missing_value: float | None
+    zero_code: float
+    missing_code: int | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class EDFHeader:
 
     Attributes:
         path (`Path`): The file.
+        is_16_bit (`bool`): Whether it is EDF; the samples of BDF have 24 bits.
         is_plus (`bool`): Whether it is EDF+ or BDF+.
         patient (`str`): The patient field.
         recording (`str`): The recording field.
@@ -80,6 +83,7 @@ class EDFHeader:
     """
 
     path: Path
+    is_16_bit: bool
     is_plus: bool
     patient: str
     recording: str
@@ -136,6 +140,7 @@ def parse_edf_header(path: Path) -> EDFHeader:
         raise RecordError(path, "data records that last longer than 0 s", f"{record_s:g} s", ADVICE)
     return EDFHeader(
         path=path,
+        is_16_bit=kind == "EDF",
         is_plus=is_plus,
         patient=fields["patient"],
         recording=fields["recording"],
@@ -257,7 +262,8 @@ def _parse_signal(path: Path, fields: dict[str, str], lowest_code: int) -> EDFSi
         unit=fields["unit"],
         samples_per_record=samples_per_record,
         step=step,
-        missing_value=low + (lowest_code - first_code) * step if lowest_code < first_code else None,
+        zero_code=first_code - low / step,
+        missing_code=lowest_code if lowest_code < first_code else None,
     )
 
 

@@ -17,6 +17,7 @@ from .formats import ReadOptions, RecordFormat, read_head
 from .lead_selection import StatedSignal, select_leads
 from .record import Annotation
 from .source import RecordFacts, RecordSource
+from .stored_signal import StoredSignal
 
 if TYPE_CHECKING:
     import pyedflib
@@ -36,7 +37,7 @@ class EDFSource(RecordSource):
     Args:
         header (`EDFHeader`): The header.
         channels (`Sequence[int]`): Its signals that are leads.
-        factors (`Sequence[float]`): Millivolts in one unit of each.
+        units (`Sequence[str]`): The unit of each.
         sampling_rate (`float`), lead_names (`tuple[str, ...]`), facts ([`RecordFacts`]): As in [`RecordSource`].
     """
 
@@ -44,7 +45,7 @@ class EDFSource(RecordSource):
         self,
         header: EDFHeader,
         channels: Sequence[int],
-        factors: Sequence[float],
+        units: Sequence[str],
         *,
         sampling_rate: float,
         lead_names: tuple[str, ...],
@@ -58,18 +59,21 @@ class EDFSource(RecordSource):
         )
         self._header = header
         self._channels = tuple(channels)
-        self._factors = tuple(factors)
+        self._units = tuple(units)
 
-    def _read(self, start: int, stop: int) -> np.ndarray:
-        signal_mv = np.empty((self.n_leads, stop - start), dtype=np.float32)
+    def _read_stored(self, start: int, stop: int) -> StoredSignal:
+        signals = [self._header.signals[channel] for channel in self._channels]
+        samples = np.empty((self.n_leads, stop - start), dtype=np.int16 if self._header.is_16_bit else np.int32)
         with _opened(self._header.path) as reader:
-            for lead, (channel, factor) in enumerate(zip(self._channels, self._factors, strict=True)):
-                samples = reader.readSignal(channel, start, stop - start)
-                signal = self._header.signals[channel]
-                if signal.missing_value is not None:
-                    samples[np.abs(samples - signal.missing_value) < abs(signal.step) / 2] = np.nan
-                np.multiply(samples, factor, out=signal_mv[lead], casting="same_kind")
-        return signal_mv
+            for lead, channel in enumerate(self._channels):
+                samples[lead] = reader.readSignal(channel, start, stop - start, digital=True)
+        return StoredSignal(
+            samples,
+            gain=np.array([1 / signal.step for signal in signals]),
+            baseline=np.array([signal.zero_code for signal in signals]),
+            units=self._units,
+            missing=tuple(signal.missing_code for signal in signals),
+        )
 
     def read_annotations(self) -> tuple[Annotation, ...] | None:
         """Annotations of EDF+ and BDF+, all with WFDB's symbol for a comment; `None` in plain EDF and BDF."""
@@ -108,11 +112,11 @@ def _open(path: Path, options: ReadOptions) -> EDFSource:
     channels = select_leads(path, stated, options.lead_names)
     leads = [stated[channel] for channel in channels]
     rate = options.resolve_sampling_rate(path, leads[0].rate_hz)
-    factors = [options.resolve_unit(path, lead.unit) for lead in leads]
+    units = [options.resolve_unit(path, lead.unit) for lead in leads]
     names = options.resolve_lead_names(path, [lead.name for lead in leads])
     with _opened(path):
         pass  # what pyedflib refuses shows when the record is opened
-    return EDFSource(header, channels, factors, sampling_rate=rate, lead_names=names, facts=_facts(header))
+    return EDFSource(header, channels, units, sampling_rate=rate, lead_names=names, facts=_facts(header))
 
 
 def _facts(header: EDFHeader) -> RecordFacts:

@@ -71,14 +71,14 @@ class ReadOptions:
             )
         return float(stated)
 
-    def resolve_unit(self, path: Path, stated: str | None) -> float:
+    def resolve_unit(self, path: Path, stated: str | None) -> str:
         """
         Args:
             path (`Path`): The file, for messages.
             stated (`str`, *optional*): The unit that the file states.
 
         Returns:
-            `float`: millivolts in one unit.
+            `str`: the unit: `"V"`, `"mV"`, `"uV"` or `"nV"`, as it was spelt.
 
         Raises:
             [`RecordError`]: if nobody states a unit, if it is unknown, or if file and caller contradict each other.
@@ -88,7 +88,7 @@ class ReadOptions:
                 raise RecordError(
                     path, "a unit of the samples", "none in the file", "Pass unit='mV', 'uV', 'V' or 'nV' (--unit mV)."
                 )
-            return millivolts_per_unit(self.unit)
+            return self.unit
         try:
             factor = millivolts_per_unit(stated)
         except ValueError:
@@ -100,7 +100,7 @@ class ReadOptions:
                 f"{stated!r} in the file",
                 "Leave `unit` out: the file states its own.",
             )
-        return factor
+        return stated
 
     def resolve_lead_names(self, path: Path, stated: Sequence[str] | None) -> tuple[str, ...]:
         """

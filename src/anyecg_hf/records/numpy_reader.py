@@ -68,7 +68,7 @@ def _open(path: Path, options: ReadOptions) -> ArraySource:
         raise RecordError(path, "a signal of real numbers", f"dtype {signal.dtype}")
     rate = options.resolve_sampling_rate(path, contents.sampling_rate)
     names = options.resolve_lead_names(path, contents.lead_names)
-    factor = options.resolve_unit(path, contents.unit)
+    unit = options.resolve_unit(path, contents.unit)
     if signal.ndim == 1 and len(names) == 1:
         signal = signal[None]
     mismatch = shape_mismatch(signal.shape, len(names))
@@ -80,7 +80,7 @@ def _open(path: Path, options: ReadOptions) -> ArraySource:
         raise RecordError(path, "the fields of an ECGRecord", f"this: {error}") from error
     return ArraySource(
         signal,
-        factors=None if factor == 1 else np.full((len(names), 1), factor),
+        units=(unit,) * len(names),
         sampling_rate=rate,
         lead_names=names,
         facts=facts,

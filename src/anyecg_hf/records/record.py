@@ -20,12 +20,14 @@ class Annotation:
         symbol (`str`): Annotation code of the file, for example `"N"` (normal beat) or `"+"` (rhythm change).
         note (`str`): Free text beside the code, for example `"(AFIB"`; empty if there is none.
         duration_s (`float` or `None`): How long it lasts in seconds, where the file says so.
+        lead_name (`str` or `None`): The lead that it is about; `None` if it is about all of them.
     """
 
     time_s: float
     symbol: str
     note: str = ""
     duration_s: float | None = None
+    lead_name: str | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -5,7 +5,7 @@
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -14,6 +14,7 @@ import numpy as np
 
 from .header_comments import HeaderFacts
 from .record import Annotation, ECGRecord, check_demographics
+from .stored_signal import StoredSignal, as_stored
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class RecordSource(ABC):
     An opened recording. [`open_record`] makes one of a file and [`ArraySource.from_record`] of a record in memory. It
     is a context manager: temporary files, if it needs any, are gone when it is closed.
 
-    A reader of a file format defines `_read`, and where they apply `read_annotations` and `close`.
+    A reader of a file format defines `_read_stored`, and where they apply `read_annotations` and `close`.
 
     Args:
         sampling_rate (`float`):
@@ -103,7 +104,31 @@ class RecordSource(ABC):
             `ValueError`: if the record has no such samples, or is closed.
             [`RecordError`]: if they cannot be decoded.
         """
-        start, stop = operator.index(start), operator.index(stop)
+        if operator.index(start) == operator.index(stop):
+            self._check_range(start, stop)
+            return np.empty((self.n_leads, 0), dtype=np.float32)
+        return self.read_stored(start, stop).to_millivolts()
+
+    def read_stored(self, start: int, stop: int) -> StoredSignal:
+        """
+        Reads a piece of every lead as the file holds it.
+
+        Args:
+            start (`int`): First sample.
+            stop (`int`): The sample after the last one.
+
+        Returns:
+            [`StoredSignal`]: of the file's own numbers. Where parts of a record have calibrations of their own
+            (segments of a WFDB record), they are float32 mV instead.
+
+        Raises:
+            `ValueError`: if the record has no such samples, or is closed.
+            [`RecordError`]: if they cannot be decoded.
+        """
+        self._check_range(start, stop)
+        return self._read_stored(operator.index(start), operator.index(stop))
+
+    def _check_range(self, start: int, stop: int) -> None:
         if self._closed:
             raise ValueError(f"{self.source or 'the record'} is closed: open it again to read samples.")
         if not 0 <= start <= stop <= self.n_samples:
@@ -111,13 +136,10 @@ class RecordSource(ABC):
                 f"samples {start} to {stop} are not all in {self.source or 'the record'}: it has {self.n_samples},"
                 " counted from 0."
             )
-        if start == stop:
-            return np.empty((self.n_leads, 0), dtype=np.float32)
-        return self._read(start, stop)
 
     @abstractmethod
-    def _read(self, start: int, stop: int) -> np.ndarray:
-        """What `read` returns; the range is legal and not empty."""
+    def _read_stored(self, start: int, stop: int) -> StoredSignal:
+        """What `read_stored` returns; the range is legal."""
 
     def blocks(self, block_s: float = 60.0) -> Iterator[np.ndarray]:
         """
@@ -192,10 +214,13 @@ class ArraySource(RecordSource):
     Args:
         samples (`np.ndarray` of shape `(leads, samples)`):
             Samples of any real type; never changed.
-        factors (`np.ndarray` of shape `(leads, 1)`, float64, *optional*):
-            Millivolts in one unit of each lead; by default the samples are millivolts.
         sampling_rate (`float`), lead_names (`tuple[str, ...]`), facts ([`RecordFacts`]):
             As in [`RecordSource`].
+        gain (`np.ndarray` of shape `(leads,)`, *optional*), baseline (`np.ndarray` of shape `(leads,)`, *optional*),
+        units (`Sequence[str]`, *optional*):
+            As in [`StoredSignal`]; by default the samples are millivolts.
+        missing (`int`, *optional*):
+            The sample that means "missing" in every lead.
         annotations (`tuple[Annotation, ...]`, *optional*):
             What `read_annotations` returns.
     """
@@ -204,15 +229,23 @@ class ArraySource(RecordSource):
         self,
         samples: np.ndarray,
         *,
-        factors: np.ndarray | None = None,
         sampling_rate: float,
         lead_names: tuple[str, ...],
         facts: RecordFacts,
+        gain: np.ndarray | None = None,
+        baseline: np.ndarray | None = None,
+        units: Sequence[str] | None = None,
+        missing: int | None = None,
         annotations: tuple[Annotation, ...] | None = None,
     ):
         super().__init__(sampling_rate=sampling_rate, lead_names=lead_names, n_samples=samples.shape[1], facts=facts)
         self._samples = samples
-        self._factors = factors
+        self._calibration = {
+            "gain": np.ones(len(samples)) if gain is None else gain,
+            "baseline": np.zeros(len(samples)) if baseline is None else baseline,
+            "units": ("mV",) * len(samples) if units is None else tuple(units),
+            "missing": (missing,) * len(samples),
+        }
         self._annotations = annotations
 
     @classmethod
@@ -233,12 +266,10 @@ class ArraySource(RecordSource):
             annotations=record.annotations,
         )
 
-    def _read(self, start: int, stop: int) -> np.ndarray:
-        piece = self._samples[:, start:stop]
-        if self._factors is not None:
-            piece = piece * self._factors
+    def _read_stored(self, start: int, stop: int) -> StoredSignal:
         # A copy always: a view could outlive the file, or let the caller change the record.
-        return np.array(piece, dtype=np.float32, order="C", subok=False)
+        piece = np.array(as_stored(self._samples[:, start:stop]), order="C", subok=False)
+        return StoredSignal(piece, **self._calibration)
 
     def read_annotations(self) -> tuple[Annotation, ...] | None:
         return self._annotations

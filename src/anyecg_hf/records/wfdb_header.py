@@ -20,6 +20,8 @@ DEFAULT_GAIN = 200.0
 NULL_NAME = "~"
 
 COMPRESSED_FORMATS = ("508", "516", "524")
+# Format 16 with its bytes the other way round. wfdb reads it only where it may calibrate it, hence as format 16.
+BIG_ENDIAN_FORMAT = "61"
 # Bytes taken by 1, 2, ... samples up to a whole block, by format.
 _BLOCK_BYTES = {
     **dict.fromkeys(("8", "80"), (1,)),
@@ -44,7 +46,7 @@ _PLAIN_RECORD = re.compile(
     re.ASCII,
 )
 _PLAIN_SIGNAL = re.compile(
-    r"~?[-\w]*(?:\.\w+)?\s+\d+(?:x[1-9]\d*)?(?::\d+)?(?:\+\d+)?"
+    r"~?[-\w]*(?:\.\w+)?\s+(?!61\D)\d+(?:x[1-9]\d*)?(?::\d+)?(?:\+\d+)?"
     r"\s+\d+(?:\.\d+)?(?:\(-?\d+\))?(?:/[A-Za-z]+)?(?:\s+-?\d+){5}(?:\s+[ -~]+)?",
     re.ASCII,
 )
@@ -360,15 +362,17 @@ def plain_text(header: WFDBHeader, n_frames: int, file_names: dict[str, str]) ->
     """
     lines = [f"record {header.record.n_signals} {header.record.frame_rate or 1.0:.9f} {n_frames}"]
     for number, signal in enumerate(header.signals):
+        format_ = "16" if signal.format == BIG_ENDIAN_FORMAT else signal.format
         lines.append(
             f"{file_names[signal.file_name]}"
-            f" {signal.format}x{signal.samples_per_frame}:{signal.skew}+{signal.offset}"
+            f" {format_}x{signal.samples_per_frame}:{signal.skew}+{signal.offset}"
             f" {signal.gain or DEFAULT_GAIN!r}({signal.baseline})/mV 0 0 {signal.initial_value} 0 0 signal {number}"
         )
     return "\n".join([*lines, ""])
 
 
 __all__ = [
+    "BIG_ENDIAN_FORMAT",
     "DEFAULT_GAIN",
     "NULL_NAME",
     "RecordLine",

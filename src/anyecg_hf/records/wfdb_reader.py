@@ -21,7 +21,7 @@ from .wfdb_header import (
     read_header_text,
     segment_names,
 )
-from .wfdb_source import Lead, Piece, WFDBSource, import_wfdb
+from .wfdb_source import Piece, WFDBSource, import_wfdb
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,15 @@ def _open(path: Path, options: ReadOptions) -> WFDBSource:
     channels = select_leads(header.path, stated, options.lead_names)
     signals = [record.signals[channel] for channel in channels]
     rate = options.resolve_sampling_rate(header.path, _stated(header, signals[0]).rate_hz)
-    factors = [options.resolve_unit(header.path, signal.unit) for signal in signals]
+    for signal in signals:
+        options.resolve_unit(header.path, signal.unit)  # a contradiction is an error
     names = options.resolve_lead_names(header.path, [signal.name for signal in signals])
     _report_default_gains(record, signals)
     import_wfdb()  # a missing package shows when the record is opened
     return WFDBSource(
         header,
         [replace(piece, channels=_channels_in(record, piece, channels)) for piece in record.pieces],
-        [Lead(name, factor) for name, factor in zip(names, factors, strict=True)],
+        names,
         n_frames=record.n_frames,
         samples_per_frame=_samples_per_frame(header, signals),
         sampling_rate=rate,

@@ -5,7 +5,7 @@
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -15,7 +15,8 @@ import numpy as np
 from .errors import RecordError
 from .record import Annotation
 from .source import RecordFacts, RecordSource
-from .wfdb_header import WFDBHeader, plain_text
+from .stored_signal import StoredSignal
+from .wfdb_header import BIG_ENDIAN_FORMAT, DEFAULT_GAIN, SignalLine, WFDBHeader, plain_text
 
 if TYPE_CHECKING:
     import wfdb
@@ -24,20 +25,16 @@ if TYPE_CHECKING:
 # kept, so that the first block costs no more than this and later ones need not start at the beginning.
 _DIFFERENCE_FORMAT = "8"
 _FRAMES_PER_SUM = 1 << 16
-
-
-@dataclass(frozen=True)
-class Lead:
-    """
-    One lead of a record.
-
-    Attributes:
-        name (`str`): Its name in the lead vocabulary.
-        factor (`float`): Millivolts in one of its units.
-    """
-
-    name: str
-    factor: float
+# The sample that means "invalid" in a format, by its bits; differences have none.
+_INVALID = {
+    **dict.fromkeys(("80", "508"), -(1 << 7)),
+    **dict.fromkeys(("310", "311"), -(1 << 9)),
+    "212": -(1 << 11),
+    **dict.fromkeys(("16", "61", "160", "516"), -(1 << 15)),
+    **dict.fromkeys(("24", "524"), -(1 << 23)),
+    "32": -(1 << 31),
+}
+_LONG_FORMATS = (_DIFFERENCE_FORMAT, "24", "524", "32")
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class WFDBSource(RecordSource):
     Args:
         header (`WFDBHeader`): The header of the record.
         pieces (`Sequence[Piece]`): Where the samples are; frames in no piece are missing.
-        leads (`Sequence[Lead]`): The leads.
+        lead_names (`Sequence[str]`): Names of the leads in the lead vocabulary.
         n_frames (`int`): Length of the record in frames.
         samples_per_frame (`int`): Samples that every lead has in a frame.
         sampling_rate (`float`), facts ([`RecordFacts`]): As in [`RecordSource`].
@@ -76,7 +73,7 @@ class WFDBSource(RecordSource):
         self,
         header: WFDBHeader,
         pieces: Sequence[Piece],
-        leads: Sequence[Lead],
+        lead_names: Sequence[str],
         *,
         n_frames: int,
         samples_per_frame: int,
@@ -85,32 +82,35 @@ class WFDBSource(RecordSource):
     ):
         super().__init__(
             sampling_rate=sampling_rate,
-            lead_names=tuple(lead.name for lead in leads),
+            lead_names=tuple(lead_names),
             n_samples=n_frames * samples_per_frame,
             facts=facts,
         )
         self._header = header
         self._pieces = tuple(pieces)
-        self._factors = [lead.factor for lead in leads]
         self._width = samples_per_frame
+        covered = sum(piece.n_frames for piece in self._pieces)
+        self._own_numbers = _own_numbers(self._pieces, self.n_leads, has_gaps=covered < n_frames)
         self._copies: tempfile.TemporaryDirectory | None = None
         # By the start of the piece, the second by its channels too.
         self._record_paths: dict[int, Path] = {}
         self._sums: dict[tuple[int, ...], list[list[int]]] = {}
 
-    def _read(self, start: int, stop: int) -> np.ndarray:
+    def _read_stored(self, start: int, stop: int) -> StoredSignal:
         width = self._width
         first, last = start // width, -(-stop // width)
-        signal_mv = np.full((self.n_leads, (last - first) * width), np.nan, dtype=np.float32)
+        form = self._own_numbers or _millivolts(self.n_leads)
+        samples = np.repeat(form.samples, (last - first) * width, axis=1)
         for piece in self._pieces:
             begin, end = max(first, piece.start), min(last, piece.start + piece.n_frames)
             if begin < end:
                 span = slice((begin - first) * width, (end - first) * width)
-                self._read_piece(piece, begin - piece.start, end - piece.start, signal_mv[:, span])
-        return np.ascontiguousarray(signal_mv[:, start - first * width : stop - first * width])
+                self._read_piece(piece, begin - piece.start, end - piece.start, samples[:, span])
+        cut = samples[:, start - first * width : stop - first * width]
+        return replace(form, samples=np.ascontiguousarray(cut))
 
     def _read_piece(self, piece: Piece, first: int, last: int, out: np.ndarray) -> None:
-        """Writes frames of a piece into `out`, in mV; what it does not hold stays as it is."""
+        """Writes frames of a piece into `out`; what it does not hold stays as it is."""
         groups: dict[tuple[int, bool], list[int]] = {}
         for lead, channel in enumerate(piece.channels):
             if channel is not None:
@@ -123,25 +123,29 @@ class WFDBSource(RecordSource):
                 continue
             channels = [piece.channels[lead] for lead in leads]
             decode = self._decode_differences if is_difference else self._decode
-            for lead, samples in zip(leads, decode(piece, channels, begin, end), strict=True):
-                np.multiply(samples, self._factors[lead], out=out[lead, : len(samples)], casting="same_kind")
+            for lead, channel, samples in zip(leads, channels, decode(piece, channels, begin, end), strict=True):
+                if self._own_numbers is None:
+                    form = _stored_form([piece.header.signals[channel]])
+                    samples = replace(form, samples=samples[None].astype(np.int32)).to_millivolts()[0]
+                out[lead, : len(samples)] = samples
 
     def _decode(self, piece: Piece, channels: list[int], first: int, last: int) -> list[np.ndarray]:
-        """Samples of each channel in its unit, float64; invalid samples are NaN."""
-        return self._decode_record(piece, channels, first, last, physical=True).e_p_signal
+        """Samples of each channel as they are in its file."""
+        decoded = self._decode_record(piece, channels, first, last).e_d_signal
+        formats = (piece.header.signals[channel].format for channel in channels)
+        return [
+            samples.astype(np.int16).byteswap() if format_ == BIG_ENDIAN_FORMAT else samples
+            for samples, format_ in zip(decoded, formats, strict=True)
+        ]
 
     def _decode_differences(self, piece: Piece, channels: list[int], first: int, last: int) -> list[np.ndarray]:
         """As `_decode`, for channels whose file holds differences."""
         number = first // _FRAMES_PER_SUM
         sums = self._sums_before(piece, channels, number)
         begin = number * _FRAMES_PER_SUM
-        record = self._decode_record(piece, channels, begin, last, physical=False)
+        record = self._decode_record(piece, channels, begin, last)
         skipped = (first - begin) * self._width
-        record.e_d_signal = [
-            samples[skipped:] + before for samples, before in zip(record.e_d_signal, sums, strict=True)
-        ]
-        record.dac(expanded=True, inplace=True)
-        return record.e_p_signal
+        return [samples[skipped:] + before for samples, before in zip(record.e_d_signal, sums, strict=True)]
 
     def _sums_before(self, piece: Piece, channels: list[int], number: int) -> list[int]:
         """Sum of the differences of every channel before frame `number * _FRAMES_PER_SUM`."""
@@ -149,14 +153,12 @@ class WFDBSource(RecordSource):
         initial = [piece.header.signals[channel].initial_value for channel in channels]
         while len(sums) <= number:
             end = len(sums) * _FRAMES_PER_SUM
-            record = self._decode_record(piece, channels, end - _FRAMES_PER_SUM, end, physical=False)
+            record = self._decode_record(piece, channels, end - _FRAMES_PER_SUM, end)
             steps = [int(samples[-1]) - value for samples, value in zip(record.e_d_signal, initial, strict=True)]
             sums.append([before + step for before, step in zip(sums[-1], steps, strict=True)])
         return sums[number]
 
-    def _decode_record(
-        self, piece: Piece, channels: list[int], first: int, last: int, *, physical: bool
-    ) -> "wfdb.Record":
+    def _decode_record(self, piece: Piece, channels: list[int], first: int, last: int) -> "wfdb.Record":
         wfdb = import_wfdb()
         try:
             return wfdb.rdrecord(
@@ -164,7 +166,7 @@ class WFDBSource(RecordSource):
                 sampfrom=first,
                 sampto=last,
                 channels=channels,
-                physical=physical,
+                physical=False,
                 # Averaging the samples of a frame would lower the rate.
                 smooth_frames=False,
                 # Skews are dealt with above: wfdb refuses several in one file, and misses some of the missing samples.
@@ -223,6 +225,38 @@ class WFDBSource(RecordSource):
         self._record_paths.clear()
 
 
+def _stored_form(signals: Sequence[SignalLine]) -> StoredSignal:
+    """How the samples of signals are stored, with one sample of each, that which means "invalid" if there is one."""
+    missing = tuple(_INVALID.get(signal.format) for signal in signals)
+    is_long = any(signal.format in _LONG_FORMATS for signal in signals)
+    return StoredSignal(
+        np.array([[marker or 0] for marker in missing], dtype=np.int32 if is_long else np.int16),
+        gain=np.array([signal.gain or DEFAULT_GAIN for signal in signals]),
+        baseline=np.array([signal.baseline for signal in signals]),
+        units=tuple(signal.unit for signal in signals),
+        missing=missing,
+    )
+
+
+def _millivolts(n_leads: int) -> StoredSignal:
+    """As `_stored_form`, for samples that have been converted."""
+    samples = np.full((n_leads, 1), np.nan, dtype=np.float32)
+    return StoredSignal(samples, gain=np.ones(n_leads), baseline=np.zeros(n_leads), units=("mV",) * n_leads)
+
+
+def _own_numbers(pieces: Sequence[Piece], n_leads: int, has_gaps: bool) -> StoredSignal | None:
+    """The stored form that all pieces share; `None` if there is none, or it cannot say where samples are missing."""
+    signals = []
+    for lead in range(n_leads):
+        found = [piece.header.signals[piece.channels[lead]] for piece in pieces if piece.channels[lead] is not None]
+        if len({(signal.format, signal.gain, signal.baseline, signal.unit) for signal in found}) != 1:
+            return None
+        has_gaps = has_gaps or len(found) < len(pieces) or any(signal.skew for signal in found)
+        signals.append(found[0])
+    form = _stored_form(signals)
+    return None if has_gaps and None in form.missing else form
+
+
 def import_wfdb() -> ModuleType:
     """Imports wfdb, which is optional and slow to import; the `ImportError` names the command that installs it."""
     try:
@@ -239,4 +273,4 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-__all__ = ["Lead", "Piece", "WFDBSource", "import_wfdb"]
+__all__ = ["Piece", "WFDBSource", "import_wfdb"]

@@ -1,0 +1,112 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""`StoredSignal`: samples as a file holds them, bit by bit, and how they become millivolts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..models.anyecg.signal_anyecg import millivolts_per_unit
+
+STORED_DTYPES = ("int16", "int32", "float16", "float32", "float64")
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSignal:
+    """
+    Samples as their source holds them: `mV = (samples - baseline) / gain * millivolts in one unit`.
+
+    Args:
+        samples (`np.ndarray` of shape `(leads, samples)`):
+            int16, int32, float16, float32 or float64.
+        gain (`np.ndarray` of shape `(leads,)`, float64):
+            Steps of the samples in one unit.
+        baseline (`np.ndarray` of shape `(leads,)`, float64):
+            The sample that means zero.
+        units (`tuple[str, ...]`):
+            `"V"`, `"mV"`, `"uV"` or `"nV"` for every lead, as the source spells it.
+        missing (`tuple[int | None, ...]`, *optional*):
+            For every lead the sample that means "missing or invalid", `None` where there is none (as by default). NaN
+            means it in floating-point samples.
+
+    Raises:
+        `ValueError`: if the samples have another dtype or are not `(leads, samples)`, if there is not one gain,
+            baseline and unit for each lead, or if one of them is impossible.
+    """
+
+    samples: np.ndarray
+    gain: np.ndarray
+    baseline: np.ndarray
+    units: tuple[str, ...]
+    missing: tuple[int | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim != 2 or self.samples.dtype.name not in STORED_DTYPES:
+            raise ValueError(
+                f"`samples` must be (leads, samples) of {', '.join(STORED_DTYPES)}, got shape {self.samples.shape},"
+                f" dtype {self.samples.dtype}."
+            )
+        n_leads = len(self.samples)
+        for name in ("gain", "baseline"):
+            values = np.asarray(getattr(self, name), dtype=np.float64)
+            if values.shape != (n_leads,) or not np.isfinite(values).all():
+                raise ValueError(f"`{name}` must hold a finite number for each of {n_leads} leads, got {values}.")
+            object.__setattr__(self, name, values)
+        if not self.gain.all():
+            raise ValueError(f"`gain` must not be 0, got {self.gain}.")
+        for name, values in (("units", self.units), ("missing", self.missing or (None,) * n_leads)):
+            object.__setattr__(self, name, tuple(values))
+            if len(values) != n_leads:
+                raise ValueError(f"`{name}` must have an entry for each of {n_leads} leads, got {values}.")
+
+    @property
+    def lead_factors(self) -> np.ndarray:
+        """Millivolts in one unit of every lead, `(leads,)` float64; raises `ValueError` for what is no voltage."""
+        return np.array([millivolts_per_unit(unit) for unit in self.units])
+
+    def to_millivolts(self) -> np.ndarray:
+        """
+        Returns:
+            `np.ndarray` of shape `(leads, samples)`, float32: mV, NaN where samples are missing. Always a copy.
+        """
+        signal_mv = np.empty(self.samples.shape, dtype=np.float32)
+        calibration = zip(self.gain, self.baseline, self.lead_factors, self.missing, strict=True)
+        for lead, (gain, baseline, factor, missing) in enumerate(calibration):
+            samples = self.samples[lead]
+            if (gain, baseline, factor) != (1, 0, 1):
+                samples = samples.astype(np.float64)
+                samples -= baseline
+                samples /= gain
+                samples *= factor
+            signal_mv[lead] = samples
+            if missing is not None:
+                signal_mv[lead, self.samples[lead] == missing] = np.nan
+        return signal_mv
+
+
+def as_stored(samples: np.ndarray) -> np.ndarray:
+    """
+    Brings samples into a dtype that [`StoredSignal`] holds, without loss.
+
+    Args:
+        samples (`np.ndarray`): Real numbers of any type and byte order.
+
+    Returns:
+        `np.ndarray`: the same values; the same array where nothing needs to change.
+
+    Raises:
+        `ValueError`: if no such dtype holds the values exactly.
+    """
+    if samples.dtype.name in STORED_DTYPES and samples.dtype.isnative:
+        return samples
+    for name in STORED_DTYPES:
+        if np.can_cast(samples.dtype, name, "safe"):
+            return samples.astype(name)
+    for name in ("int32", "float64"):
+        converted = samples.astype(name)
+        if np.array_equal(converted.astype(samples.dtype), samples, equal_nan=samples.dtype.kind == "f"):
+            return converted
+    raise ValueError(f"samples of dtype {samples.dtype} fit into none of {', '.join(STORED_DTYPES)} without loss.")
+
+
+__all__ = ["STORED_DTYPES", "StoredSignal", "as_stored"]
