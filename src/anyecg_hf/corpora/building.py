@@ -1,0 +1,332 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""`ECGCorpusBuilder`: the `datasets` builder under every corpus."""
+
+import hashlib
+import logging
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import datasets
+import numpy as np
+
+from ..records import RecordError, StoredSignal, open_record
+from .description import CorpusDescription
+from .downloading import Downloader
+from .entries import CorpusEntry, CorpusRecord
+from .errors import CorpusError
+from .files import CorpusFiles
+from .label_tables import LABEL_TABLES_VERSION
+from .preparation_report import NOTED, SKIPPED, PreparationReport, ReportLine, append_line, join_parts
+from .remote_listings import RemoteListing
+from .schema import SCHEMA_VERSION, features, to_row
+
+logger = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation", "test")
+# Median over leads of the range that they cover in mV; outside of it a gain or unit is probably wrong.
+PLAUSIBLE_RANGE_MV = (0.1, 10.0)
+
+
+@dataclass
+class CorpusConfig(datasets.BuilderConfig):
+    """
+    Options of a builder.
+
+    Args:
+        leads (`tuple[str, ...]`, *optional*):
+            Leads to keep, in this order. Records that lack one of them are left out. By default every lead of a record.
+        base_url (`str`, *optional*):
+            Where to download from, in place of the official site.
+    """
+
+    leads: tuple[str, ...] | None = None
+    base_url: str | None = None
+
+
+class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
+    """
+    Base of the builders. A corpus defines `description`, `list_entries`, where it can be downloaded `remote_listing`, and
+    where its records are not files that [`~anyecg_hf.records.open_record`] reads, `read`.
+
+    Args:
+        cache_dir (`str`, *optional*):
+            Where prepared and downloaded files are kept; by default the cache of `datasets`.
+        data_dir (`str`, *optional*):
+            Folder of the corpus. Without it, it is downloaded.
+        strict (`bool`, *optional*, defaults to `False`):
+            Whether a record that cannot be used is an error. Otherwise it is left out and listed in `report`.
+        **config_kwargs:
+            Fields of `BUILDER_CONFIG_CLASS`, and what `datasets.DatasetBuilder` takes.
+    """
+
+    BUILDER_CONFIG_CLASS = CorpusConfig
+    VERSION = datasets.Version("1.0.0")
+    DEFAULT_WRITER_BATCH_SIZE = 64  # long records are megabytes each
+
+    description: ClassVar[CorpusDescription]
+    # Whether the records' annotations belong to the corpus's labels.
+    has_annotations: ClassVar[bool] = False
+    # Whether it is downloaded in archives, so that records cannot be fetched one by one.
+    has_archives: ClassVar[bool] = False
+
+    def __init__(
+        self, cache_dir: str | None = None, data_dir: str | None = None, strict: bool = False, **config_kwargs
+    ):
+        self.strict = strict
+        source = CorpusFiles.of_folder(Path(data_dir)).fingerprint if data_dir is not None else "downloaded"
+        versions = (SCHEMA_VERSION, LABEL_TABLES_VERSION, source)
+        config_kwargs.setdefault("hash", hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16])
+        config_kwargs.setdefault("dataset_name", f"anyecg-{self.description.name}")
+        super().__init__(
+            cache_dir=cache_dir,
+            data_dir=None if data_dir is None else str(Path(data_dir).absolute()),
+            **config_kwargs,
+        )
+
+    @abstractmethod
+    def list_entries(self, files: CorpusFiles) -> Iterator[CorpusEntry]:
+        """
+        Lists the records.
+
+        Args:
+            files ([`CorpusFiles`]): The files of the corpus. Only lists and tables should be opened here.
+
+        Returns:
+            `Iterator[CorpusEntry]`: in a fixed order.
+
+        Raises:
+            [`CorpusError`]: if these are not files of this corpus.
+        """
+
+    def remote_listing(self) -> RemoteListing | None:
+        """Where the corpus can be downloaded, `None` if nowhere."""
+        return None
+
+    def unpack(self, root: Path) -> None:
+        """Unpacks downloaded archives; for corpora that come in such."""
+
+    def read(self, entry: CorpusEntry, files: CorpusFiles) -> CorpusRecord:
+        """
+        Reads one record.
+
+        Args:
+            entry ([`CorpusEntry`]): One of `list_entries`.
+            files ([`CorpusFiles`]): The files of the corpus.
+
+        Returns:
+            [`CorpusRecord`]
+
+        Raises:
+            [`~anyecg_hf.records.RecordError`]: if it cannot be read.
+        """
+        with open_record(files.local_record(entry.path)) as source:
+            return CorpusRecord(
+                signal=source.read_stored(0, source.n_samples),
+                sampling_rate=source.sampling_rate,
+                lead_names=source.lead_names,
+                facts=source.facts,
+                annotations=(source.read_annotations() or ()) if self.has_annotations else (),
+            )
+
+    def rows(
+        self, entries: Iterable[CorpusEntry], files: CorpusFiles, lines: list[ReportLine]
+    ) -> Iterator[dict[str, Any]]:
+        """
+        Reads records into rows of the schema.
+
+        Args:
+            entries (`Iterable[CorpusEntry]`): What to read.
+            files ([`CorpusFiles`]): The files of the corpus.
+            lines (`list[ReportLine]`): Takes a line for every record that is left out or odd.
+
+        Returns:
+            `Iterator[dict[str, Any]]`
+
+        Raises:
+            [`~anyecg_hf.records.RecordError`]: if a record cannot be used, and the builder is strict.
+        """
+        for entry in entries:
+            try:
+                record = self._read_noting(entry, files)
+                row = to_row(self.description, entry, record)
+            except ValueError as error:
+                if self.strict:
+                    raise
+                lines.append(ReportLine(entry.record_id, entry.path, SKIPPED, str(error)))
+                continue
+            lines += [ReportLine(entry.record_id, entry.path, NOTED, note) for note in dict.fromkeys(record.notes)]
+            yield row
+
+    def _read_noting(self, entry: CorpusEntry, files: CorpusFiles) -> CorpusRecord:
+        """Reads a record; warnings become notes."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            record = self.read(entry, files)
+        if self.config.leads is not None:
+            record = _with_leads(record, tuple(self.config.leads), entry)
+        notes = [str(warning.message) for warning in caught]
+        return replace(record, notes=(*record.notes, *notes, *_amplitude_notes(record.signal)))
+
+    def corpus_files(self, fetch: bool = True) -> CorpusFiles:
+        """
+        The files of the corpus.
+
+        Args:
+            fetch (`bool`, *optional*, defaults to `True`):
+                Whether to download at once what has to be downloaded. Otherwise records are fetched one by one as they
+                are read, unless the corpus comes in archives.
+
+        Returns:
+            [`CorpusFiles`]
+
+        Raises:
+            [`CorpusError`]: if there is no `data_dir`, and the corpus cannot be downloaded.
+            [`DownloadError`]: if a file cannot be fetched.
+        """
+        if self.config.data_dir is not None:
+            return CorpusFiles.of_folder(Path(self.config.data_dir))
+        root = self.download_dir
+        listing = self.remote_listing()
+        if listing is None:
+            raise CorpusError(
+                root, f"`data_dir` with the records of {self.description.name}", "none", self.description.access
+            )
+        downloader = Downloader(root)
+        remote = listing.files(downloader)
+        if not fetch and not self.has_archives:
+            return CorpusFiles.of_remote(root, remote)
+        downloader.fetch_all(remote, f"download {self.description.name}")
+        self.unpack(root)
+        return CorpusFiles.of_folder(root)
+
+    @property
+    def download_dir(self) -> Path:
+        """Where downloaded files of the corpus are kept."""
+        return Path(self._cache_dir_root, "anyecg-corpora", self.description.name)
+
+    def entries_of(self, files: CorpusFiles) -> tuple[list[CorpusEntry], list[ReportLine]]:
+        """Entries with each record once, and a line for every repetition."""
+        entries: dict[str, CorpusEntry] = {}
+        lines = []
+        for entry in self.list_entries(files):
+            first = entries.setdefault(entry.record_id, entry)
+            if first is not entry:
+                lines.append(ReportLine(entry.record_id, entry.path, SKIPPED, f"the same record id as {first.path}"))
+        if not entries:
+            raise CorpusError(
+                files.root,
+                f"records of {self.description.name} ({self.description.title})",
+                f"none among {len(files.paths)} files",
+                "`data_dir` is the corpus's root or a folder that holds its records.",
+            )
+        if lines and self.strict:
+            raise CorpusError(files.root, "every record id once", f"{lines[0].path} has {lines[0].reason}")
+        return list(entries.values()), lines
+
+    @property
+    def report(self) -> PreparationReport:
+        """What was left out or odd when the corpus was prepared."""
+        return PreparationReport.read(Path(self._output_dir))
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(
+            description=self.description.summary,
+            citation=self.description.citation,
+            homepage=self.description.homepage,
+            license=self.description.licence,
+            features=features(),
+        )
+
+    def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
+        files = self.corpus_files(fetch=not dl_manager.is_streaming)
+        entries, lines = self.entries_of(files)
+        folder = None if dl_manager.is_streaming else Path(self._output_dir)
+        for line in lines:
+            _report(line, folder)
+        return [
+            datasets.SplitGenerator(
+                name=split,
+                # A list is what `datasets` divides among processes, nodes and shuffled streams.
+                gen_kwargs={"entries": chosen, "files": files.for_reading(), "report_folder": folder},
+            )
+            for split in SPLITS
+            if (chosen := [entry for entry in entries if entry.split == split])
+        ]
+
+    def _generate_examples(
+        self, entries: list[CorpusEntry], files: CorpusFiles, report_folder: Path | None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        lines: list[ReportLine] = []
+        for row in self.rows(entries, files, lines):
+            yield row["record_id"], row
+            while lines:
+                _report(lines.pop(0), report_folder)
+        for line in lines:
+            _report(line, report_folder)
+
+    def _download_and_prepare(self, dl_manager, verification_mode, **prepare_split_kwargs) -> None:
+        super()._download_and_prepare(dl_manager, verification_mode, **prepare_split_kwargs)
+        report = join_parts(Path(self._output_dir))
+        if not sum(split.num_examples for split in self.info.splits.values()):
+            first = report.skipped[0]
+            raise CorpusError(
+                self.config.data_dir or self.download_dir,
+                "records that can be read",
+                f"none; {len(report.skipped)} were left out, the first of them {first.path}: {first.reason}",
+            )
+
+
+def _report(line: ReportLine, folder: Path | None) -> None:
+    if folder is not None:
+        append_line(folder, line)
+    elif line.outcome == SKIPPED:
+        logger.warning("left out: %s: %s", line.path, line.reason)
+
+
+def _with_leads(record: CorpusRecord, leads: tuple[str, ...], entry: CorpusEntry) -> CorpusRecord:
+    missing = [name for name in leads if name not in record.lead_names]
+    if missing:
+        raise CorpusError(entry.path, f"the leads {', '.join(leads)}", f"no {', '.join(missing)}")
+    rows = [record.lead_names.index(name) for name in leads]
+    signal = record.signal
+    chosen = StoredSignal(
+        np.ascontiguousarray(signal.samples[rows]),
+        gain=signal.gain[rows],
+        baseline=signal.baseline[rows],
+        units=tuple(signal.units[row] for row in rows),
+        missing=tuple(signal.missing[row] for row in rows),
+    )
+    annotations = tuple(note for note in record.annotations if note.lead_name in (None, *leads))
+    return replace(record, signal=chosen, lead_names=leads, annotations=annotations)
+
+
+def _amplitude_notes(signal: StoredSignal) -> list[str]:
+    ranges_mv = [
+        float(real.max() - np.float64(real.min())) / abs(gain) * factor
+        if (real := _real(samples, missing)).size
+        else 0.0
+        for samples, missing, gain, factor in zip(
+            signal.samples, signal.missing, signal.gain, signal.lead_factors, strict=True
+        )
+    ]
+    if not any(ranges_mv):
+        return ["every lead is flat or missing"]
+    low_mv, high_mv = PLAUSIBLE_RANGE_MV
+    median_mv = float(np.median([value for value in ranges_mv if value]))
+    if low_mv <= median_mv <= high_mv:
+        return []
+    return [f"the leads' median range is {median_mv:.3g} mV, outside of {low_mv:g} to {high_mv:g}: check gain and unit"]
+
+
+def _real(samples: np.ndarray, missing: int | None) -> np.ndarray:
+    if samples.dtype.kind == "f":
+        return samples[np.isfinite(samples)]
+    return samples if missing is None else samples[samples != missing]
+
+
+__all__ = ["PLAUSIBLE_RANGE_MV", "SPLITS", "CorpusConfig", "ECGCorpusBuilder"]

@@ -1,0 +1,108 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""`CorpusFiles`: the files of a corpus, in a local folder or still to be fetched."""
+
+import fnmatch
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from .downloading import Downloader, RemoteFile
+from .errors import CorpusError
+
+
+@dataclass(frozen=True)
+class CorpusFiles:
+    """
+    Names of the files of a corpus. They look the same whether the files are here or not; `local` fetches what is not.
+
+    Args:
+        root (`Path`): The folder that holds them.
+        paths (`tuple[str, ...]`): POSIX paths below it, sorted.
+        remote (`dict[str, RemoteFile]`, *optional*): Where to fetch a path from, if it is not here.
+        fingerprint (`str`, *optional*): Changes when a file does.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    remote: dict[str, RemoteFile] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @classmethod
+    def of_folder(cls, root: Path) -> "CorpusFiles":
+        """
+        Lists a folder with all its sub-folders; hidden ones are passed over.
+
+        Raises:
+            [`CorpusError`]: if it is not a folder.
+        """
+        if not root.is_dir():
+            raise CorpusError(root, "a folder with the records of a corpus", "no folder", "Check `data_dir`.")
+        found, digest = [], hashlib.sha256()
+        for folder, folders, names in os.walk(root):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in names:
+                path = Path(folder, name)
+                found.append((path.relative_to(root).as_posix(), path))
+        for relative, path in sorted(found):
+            status = path.stat()
+            digest.update(f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        return cls(root, tuple(sorted(relative for relative, _ in found)), fingerprint=digest.hexdigest())
+
+    @classmethod
+    def of_remote(cls, root: Path, remote: Sequence[RemoteFile]) -> "CorpusFiles":
+        """Files that are fetched into `root` when they are asked for."""
+        listed = {file.path: file for file in remote}
+        stated = "\n".join(f"{file.path} {file.url} {file.checksum}" for file in remote)
+        return cls(root, tuple(sorted(listed)), listed, hashlib.sha256(stated.encode()).hexdigest())
+
+    def matching(self, pattern: str) -> list[str]:
+        """Paths whose last part matches a pattern such as `"A????.hea"`, in order."""
+        return [path for path in self.paths if fnmatch.fnmatchcase(PurePosixPath(path).name, pattern)]
+
+    @cached_property
+    def by_stem(self) -> dict[str, tuple[str, ...]]:
+        """Paths by the path without suffix."""
+        found: dict[str, list[str]] = {}
+        for path in self.paths:
+            found.setdefault(PurePosixPath(path).with_suffix("").as_posix(), []).append(path)
+        return {stem: tuple(paths) for stem, paths in found.items()}
+
+    def local(self, path: str) -> Path:
+        """
+        A file on this machine, fetched if need be.
+
+        Args:
+            path (`str`): One of `paths`.
+
+        Returns:
+            `Path`
+
+        Raises:
+            [`DownloadError`]: if it cannot be fetched.
+        """
+        self.fetch([path])
+        return self.root / path
+
+    def local_record(self, stem: str) -> Path:
+        """A WFDB record on this machine, header and signal files fetched if need be; its path without suffix."""
+        self.fetch(self.by_stem.get(stem, ()))
+        return self.root / stem
+
+    def for_reading(self) -> "CorpusFiles":
+        """The same without the list of paths where nothing has to be fetched: light enough for worker processes."""
+        return self if self.remote else CorpusFiles(self.root, (), fingerprint=self.fingerprint)
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        """Fetches those of the paths that are not here."""
+        wanted = [self.remote[path] for path in paths if path in self.remote]
+        if wanted:
+            downloader = Downloader(self.root, progress=False)
+            for file in wanted:
+                downloader.fetch(file)
+
+
+__all__ = ["CorpusFiles"]

@@ -1,0 +1,104 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The one schema of all corpora, and how a record becomes a row of it."""
+
+from typing import Any
+
+import datasets
+from datasets import List, Value
+
+from ..records.header_comments import HeaderFacts
+from .description import CorpusDescription
+from .entries import CorpusEntry, CorpusRecord
+from .label_tables import superclasses, to_snomed
+from .signal_feature import ECGSignal
+
+# Changes when the rows of the same files would change.
+SCHEMA_VERSION = "1"
+
+_PATIENT = ("patient_id", "age_years", "sex", "weight_kg", "height_cm")
+
+
+def features() -> datasets.Features:
+    """
+    The columns of every corpus.
+
+    `signal` is an [`ECGSignal`]; `labels` are SNOMED CT codes, `native_labels` the corpus's own, with `likelihoods` in
+    percent where it states them; `superclasses` are PTB-XL's. `sex` is 0 male, 1 female; `age_years` 90 stands for every
+    age above 89. What is unknown is `None` or an empty list.
+
+    Returns:
+        `datasets.Features`
+    """
+    return datasets.Features(
+        {
+            "record_id": Value("string"),
+            "patient_id": Value("string"),
+            "corpus": Value("string"),
+            "signal": ECGSignal(),
+            "sampling_rate": Value("float64"),
+            "lead_names": List(Value("string")),
+            "n_samples": Value("int64"),
+            "age_years": Value("float32"),
+            "sex": Value("int8"),
+            "weight_kg": Value("float32"),
+            "height_cm": Value("float32"),
+            "labels": List(Value("string")),
+            "native_labels": List(Value("string")),
+            "likelihoods": List(Value("float32")),
+            "superclasses": List(Value("string")),
+            "report": Value("string"),
+            "annotations": List(
+                {
+                    "time_s": Value("float64"),
+                    "duration_s": Value("float64"),
+                    "symbol": Value("string"),
+                    "note": Value("string"),
+                    "lead_name": Value("string"),
+                }
+            ),
+            "fold": Value("int8"),
+            "split": Value("string"),
+            "license": Value("string"),
+        }
+    )
+
+
+def to_row(description: CorpusDescription, entry: CorpusEntry, record: CorpusRecord) -> dict[str, Any]:
+    """
+    Args:
+        description ([`CorpusDescription`]): The corpus.
+        entry ([`CorpusEntry`]): What the corpus says about the record.
+        record ([`CorpusRecord`]): What the record holds.
+
+    Returns:
+        `dict[str, Any]`: a row of [`features`], `signal` being a [`~anyecg_hf.records.StoredSignal`].
+    """
+    label_system = description.label_system if entry.label_system is None else entry.label_system
+    native = record.facts.labels if entry.native_labels is None else entry.native_labels
+    return {
+        "record_id": entry.record_id,
+        "corpus": description.name,
+        "signal": record.signal,
+        "sampling_rate": record.sampling_rate,
+        "lead_names": list(record.lead_names),
+        "n_samples": record.signal.samples.shape[1],
+        **_patient(entry, record.facts),
+        "labels": list(to_snomed(label_system, native).codes) if label_system else [],
+        "native_labels": list(native),
+        "likelihoods": list(entry.likelihoods),
+        "superclasses": list(superclasses(native)) if label_system == "scp" else [],
+        "report": entry.report or None,
+        "annotations": [vars(annotation) for annotation in record.annotations],
+        "fold": entry.fold,
+        "split": entry.split,
+        "license": description.licence,
+    }
+
+
+def _patient(entry: CorpusEntry, facts: HeaderFacts) -> dict[str, Any]:
+    stated = {name: getattr(entry, name) for name in _PATIENT}
+    return {name: getattr(facts, name) if value is None else value for name, value in stated.items()}
+
+
+__all__ = ["SCHEMA_VERSION", "features", "to_row"]
