@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import datasets
 import numpy as np
 
-from ..records import RecordError, StoredSignal, open_record
+from ..records import StoredSignal, open_record
 from .description import CorpusDescription
 from .downloading import Downloader
 from .entries import CorpusEntry, CorpusRecord
@@ -50,8 +50,8 @@ class CorpusConfig(datasets.BuilderConfig):
 
 class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
     """
-    Base of the builders. A corpus defines `description`, `list_entries`, where it can be downloaded `remote_listing`, and
-    where its records are not files that [`~anyecg_hf.records.open_record`] reads, `read`.
+    Base of the builders. A corpus defines `description`, `list_entries`, where it can be downloaded `remote_listing`,
+    and where its records are not files that [`~anyecg_hf.records.open_record`] reads, `read`.
 
     Args:
         cache_dir (`str`, *optional*):

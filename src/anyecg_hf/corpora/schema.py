@@ -24,8 +24,8 @@ def features() -> datasets.Features:
     The columns of every corpus.
 
     `signal` is an [`ECGSignal`]; `labels` are SNOMED CT codes, `native_labels` the corpus's own, with `likelihoods` in
-    percent where it states them; `superclasses` are PTB-XL's. `sex` is 0 male, 1 female; `age_years` 90 stands for every
-    age above 89. What is unknown is `None` or an empty list.
+    percent where it states them; `superclasses` are PTB-XL's. `sex` is 0 male, 1 female; `age_years` 90 stands for
+    every age above 89. What is unknown is `None` or an empty list.
 
     Returns:
         `datasets.Features`
