@@ -101,6 +101,13 @@ class CorpusBattery:
                 np.testing.assert_array_equal(signal.baseline, written.baseline)
                 assert signal.missing == written.missing
 
+    def test_a_stream_holds_the_stored_form_whatever_its_labels(self, corpus, cache_dir):
+        for row in all_rows(corpus.load(cache_dir, streaming=True, raw=True, labels="native")).values():
+            assert (
+                stored_signal(row["signal"]).samples.tobytes() == corpus.rows[row["record_id"]].signal.samples.tobytes()
+            )
+            assert row["labels"] == row["native_labels"]
+
     def test_a_stream_gives_the_same_rows_in_the_same_order(self, corpus, cache_dir):
         prepared, streamed = corpus.load(cache_dir), corpus.load(cache_dir, streaming=True)
         assert list(prepared) == list(streamed)

@@ -188,9 +188,11 @@ def _present(dataset: AnyDataset, labels: str, raw: bool) -> AnyDataset:
     """The dataset as the caller wants to see it; nothing that is stored is changed."""
     chosen = LABEL_KINDS[labels]
     if isinstance(dataset, datasets.IterableDataset):
+        # A stream gives a function rows as they look: decoded, a signal would not come out as it was stored.
+        dataset = dataset.cast_column("signal", ECGSignal(decode=False))
         if chosen != "labels":
             dataset = dataset.map(_copy_column(chosen), features=dataset.features)
-        return dataset.cast_column("signal", ECGSignal(decode=False)) if raw else dataset
+        return dataset if raw else dataset.cast_column("signal", ECGSignal())
     if chosen != "labels":
         labels_only = dataset.select_columns(chosen).rename_column(chosen, "labels")
         columns = dataset.column_names

@@ -1,0 +1,147 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Cleaned patches of a corpus, computed once and kept."""
+
+import logging
+import warnings
+from collections import Counter
+from typing import Any
+
+import datasets
+from datasets import Value
+
+from ..models.anyecg.tokenization_anyecg import AnyECGTokenizer
+from ..records import ECGRecord
+from .array_feature import BinaryArray
+from .signal_feature import ECG_FORMAT
+
+logger = logging.getLogger(__name__)
+
+# What a model takes; the other columns of a corpus stay beside it, without the signal.
+PATCH_FEATURES = {
+    "input_values": BinaryArray("float16"),
+    "attention_mask": BinaryArray("bool"),
+    "lead_ids": BinaryArray("int16"),
+    "scale": Value("float32"),
+    "n_leads": Value("int32"),
+    "n_patches": Value("int32"),
+}
+_REFUSED = "refused"
+
+
+def record_of(example: dict[str, Any]) -> ECGRecord:
+    """
+    Makes a record of a row.
+
+    Args:
+        example (`dict`): A row of a corpus in the one schema, `signal` in mV.
+
+    Returns:
+        [`~anyecg_hf.records.ECGRecord`]: with the patient, SNOMED CT labels and identifiers of the row.
+    """
+    return ECGRecord(
+        signal_mv=example["signal"],
+        sampling_rate=example["sampling_rate"],
+        lead_names=tuple(example["lead_names"]),
+        record_id=example["record_id"],
+        patient_id=example["patient_id"],
+        age_years=example["age_years"],
+        sex=example["sex"],
+        weight_kg=example["weight_kg"],
+        height_cm=example["height_cm"],
+        labels=tuple(example["labels"]),
+        source=f"{example['corpus']}/{example['record_id']}",
+    )
+
+
+def clean_corpus(
+    dataset: datasets.Dataset | datasets.IterableDataset,
+    tokenizer: AnyECGTokenizer,
+    num_proc: int | None = None,
+) -> datasets.Dataset | datasets.IterableDataset:
+    """
+    Cleans every record of a corpus into model input. For a `datasets.Dataset` the result is kept in its cache: a second
+    call with the same records and the same settings of the tokenizer reads it.
+
+    Records that cannot be cleaned, or have no usable lead, are left out and counted in a warning.
+
+    Args:
+        dataset (`datasets.Dataset` or `datasets.IterableDataset`):
+            A corpus ([`load_corpus`]).
+        tokenizer ([`AnyECGTokenizer`]):
+            How to clean.
+        num_proc (`int`, *optional*):
+            Processes that clean a `datasets.Dataset`.
+
+    Returns:
+        The same kind of dataset, with `input_values` `(L, N, S)` float16 in recording scale, `attention_mask` `(L, N)`
+        bool, `lead_ids` `(L,)` int16, `scale` in mV, `n_leads` and `n_patches` in place of `signal`.
+
+    Example:
+
+    ```python
+    >>> cleaned = clean_corpus(load_corpus("georgia", split="train"), AnyECGTokenizer(), num_proc=2)
+    >>> batch = pad_patches([cleaned[0], cleaned[1]])
+    ```
+    """
+    columns = {name: feature for name, feature in dataset.features.items() if name != "signal"}
+    with_refusals = datasets.Features({**columns, **PATCH_FEATURES, _REFUSED: Value("string")})
+    clean = _Clean(tokenizer)
+    if isinstance(dataset, datasets.IterableDataset):
+        cleaned = dataset.map(clean, remove_columns=["signal"], features=with_refusals)
+        return cleaned.filter(_is_usable).remove_columns(_REFUSED)
+    cleaned = dataset.map(
+        clean,
+        remove_columns=["signal"],
+        features=with_refusals,
+        num_proc=num_proc,
+        writer_batch_size=64,
+        desc="clean",
+    ).with_format(ECG_FORMAT)
+    refusals = Counter(reason for reason in cleaned.data.column(_REFUSED).to_pylist() if reason)
+    if refusals:
+        logger.warning("%d records cannot be cleaned and are left out: %s", refusals.total(), dict(refusals))
+        cleaned = cleaned.filter(_is_none, input_columns=_REFUSED)
+    return cleaned.remove_columns(_REFUSED)
+
+
+class _Clean:
+    """Cleans a row. A class, so that `datasets` can tell by its state what a cached result was computed with."""
+
+    def __init__(self, tokenizer: AnyECGTokenizer):
+        self.tokenizer = tokenizer
+
+    def __call__(self, example: dict[str, Any]) -> dict[str, Any]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # odd leads are masked
+                cleaned = self.tokenizer.clean(record_of(example))
+        except ValueError as error:
+            return dict.fromkeys(PATCH_FEATURES) | {_REFUSED: str(error)}
+        if not cleaned.patch_mask.any():
+            return dict.fromkeys(PATCH_FEATURES) | {_REFUSED: "no usable lead"}
+        feature = self.tokenizer.feature(cleaned)
+        n_leads, n_patches = cleaned.patch_mask.shape
+        arrays = {
+            "input_values": feature["input_values"],
+            "attention_mask": cleaned.patch_mask,
+            "lead_ids": feature["lead_ids"],
+        }
+        return {
+            **{name: PATCH_FEATURES[name].encode_example(array) for name, array in arrays.items()},
+            "scale": float(feature["scale"]),
+            "n_leads": n_leads,
+            "n_patches": n_patches,
+            _REFUSED: None,
+        }
+
+
+def _is_usable(example: dict[str, Any]) -> bool:
+    return _is_none(example[_REFUSED])
+
+
+def _is_none(value: str | None) -> bool:
+    return value is None
+
+
+__all__ = ["PATCH_FEATURES", "clean_corpus", "record_of"]

@@ -1,0 +1,99 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+import logging
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import load_from_disk
+from tests.corpora.written_rows import corpus, row
+
+from anyecg_hf import AnyECGTokenizer
+from anyecg_hf.corpora.batches import PatchCollator
+from anyecg_hf.corpora.cleaned import clean_corpus, record_of
+from anyecg_hf.records import StoredSignal
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> AnyECGTokenizer:
+    return AnyECGTokenizer()
+
+
+def flat_row() -> dict:
+    zeros = np.zeros((2, 400), dtype=np.int16)
+    return row(7) | {"signal": StoredSignal(zeros, np.ones(2), np.zeros(2), ("mV", "mV"))}
+
+
+def test_a_row_becomes_a_record():
+    record = record_of(corpus([row(3, age_years=61.0, sex=1, labels=["426783006"])])[0])
+    assert (record.record_id, record.patient_id, record.age_years, record.sex) == ("r003", "p001", 61.0, 1)
+    assert (record.lead_names, record.sampling_rate, record.labels) == (("I", "II"), 100.0, ("426783006",))
+    assert np.isnan(record.signal_mv[-1, 0])
+
+
+def test_patches_are_those_of_the_tokenizer(tokenizer):
+    dataset = corpus([row(0), row(1, n_leads=3, seconds=6)])
+    cleaned = clean_corpus(dataset, tokenizer)
+    assert "signal" not in cleaned.column_names
+    batch = PatchCollator(("record_id",))([cleaned[0], cleaned[1]])
+    expected = tokenizer([record_of(example) for example in dataset], return_tensors="pt")
+    assert batch.pop("record_id") == ["r000", "r001"]
+    assert {key: value.dtype for key, value in batch.items()} == {key: value.dtype for key, value in expected.items()}
+    torch.testing.assert_close(batch.pop("input_values"), expected.pop("input_values"), atol=2e-3, rtol=1e-3)  # float16
+    for key, value in expected.items():
+        torch.testing.assert_close(batch[key], value)
+
+
+def test_other_columns_stay_beside_the_patches(tokenizer):
+    cleaned = clean_corpus(corpus([row(0, age_years=50.0, labels=["164889003"])]), tokenizer)[0]
+    assert (cleaned["record_id"], cleaned["age_years"], cleaned["labels"]) == ("r000", 50.0, ["164889003"])
+    assert (cleaned["n_leads"], cleaned["n_patches"]) == (2, 4)
+
+
+def test_what_cannot_be_cleaned_is_left_out_and_counted(tokenizer, caplog):
+    dataset = corpus([row(0), row(1, seconds=0.3), flat_row()])
+    with caplog.at_level(logging.WARNING):
+        cleaned = clean_corpus(dataset, tokenizer)
+    assert cleaned["record_id"][:] == ["r000"]
+    assert "2 records cannot be cleaned" in caplog.text
+    assert "no usable lead" in caplog.text
+    assert [example["record_id"] for example in clean_corpus(dataset.to_iterable_dataset(), tokenizer)] == ["r000"]
+
+
+def test_a_stream_gives_the_same_patches(tokenizer):
+    dataset = corpus([row(0), row(1, n_leads=3)])
+    for found, expected in zip(
+        clean_corpus(dataset.to_iterable_dataset(), tokenizer), clean_corpus(dataset, tokenizer), strict=True
+    ):
+        np.testing.assert_equal(found, expected)
+
+
+def test_a_second_process_finds_what_the_first_computed(tmp_path):
+    corpus([row(number) for number in range(3)]).save_to_disk(tmp_path / "corpus")
+    script = textwrap.dedent(
+        f"""
+        import datasets
+        from anyecg_hf import AnyECGTokenizer
+        from anyecg_hf.corpora import cleaned, signal_feature
+        dataset = datasets.load_from_disk({str(tmp_path / "corpus")!r})
+        result = cleaned.clean_corpus(dataset, AnyECGTokenizer())
+        print(*(file["filename"] for file in result.cache_files))
+        """
+    )
+    outputs = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+        path = Path(done.stdout.split()[-1])
+        outputs.append((path, path.stat().st_mtime_ns))
+    assert outputs[0] == outputs[1]
+
+
+def test_other_settings_are_computed_anew(tmp_path):
+    corpus([row(0)]).save_to_disk(tmp_path / "corpus")
+    dataset = load_from_disk(tmp_path / "corpus")
+    paths = {clean_corpus(dataset, AnyECGTokenizer(notch_hz=hz)).cache_files[0]["filename"] for hz in (50, 60)}
+    assert len(paths) == 2
