@@ -100,7 +100,9 @@ def as_stored(samples: np.ndarray) -> np.ndarray:
     if samples.dtype.name in STORED_DTYPES and samples.dtype.isnative:
         return samples
     for name in STORED_DTYPES:
-        if np.can_cast(samples.dtype, name, "safe"):
+        # NumPy calls int64 to float64 safe, which it is up to 2**53 only: integers are tried by value below.
+        is_exact = samples.dtype.kind == "f" or name.startswith("int")
+        if is_exact and np.can_cast(samples.dtype, name, "safe"):
             return samples.astype(name)
     for name in ("int32", "float64"):
         converted = samples.astype(name)
