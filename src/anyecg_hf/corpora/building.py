@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 
 import datasets
 import numpy as np
+from datasets.exceptions import DatasetGenerationError
 
-from ..records import StoredSignal, open_record
+from ..records import RecordSource, StoredSignal, open_record
 from .description import CorpusDescription
 from .downloading import Downloader
 from .entries import CorpusEntry, CorpusRecord
@@ -23,7 +24,7 @@ from .files import CorpusFiles
 from .label_tables import LABEL_TABLES_VERSION
 from .preparation_report import NOTED, SKIPPED, PreparationReport, ReportLine, append_line, join_parts
 from .remote_listings import RemoteListing
-from .schema import SCHEMA_VERSION, features, to_row
+from .schema import SCHEMA_VERSION, features, to_row, unknown_labels
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,10 @@ class CorpusConfig(datasets.BuilderConfig):
 
     leads: tuple[str, ...] | None = None
     base_url: str | None = None
+
+
+class PreparationStopped(DatasetGenerationError):
+    """Carries what stopped a preparation, its one argument, out of a worker process: a cause is dropped on the way."""
 
 
 class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
@@ -73,13 +78,18 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
     has_annotations: ClassVar[bool] = False
     # Whether it is downloaded in archives, so that records cannot be fetched one by one.
     has_archives: ClassVar[bool] = False
+    # Tables that may lie up to two folders above `data_dir`, where this is a part of the corpus.
+    tables: ClassVar[tuple[str, ...]] = ()
+    # Options that name a file beside the corpus.
+    file_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, cache_dir: str | None = None, data_dir: str | None = None, strict: bool = False, **config_kwargs
     ):
         self.strict = strict
-        source = CorpusFiles.of_folder(Path(data_dir)).fingerprint if data_dir is not None else "downloaded"
-        versions = (SCHEMA_VERSION, LABEL_TABLES_VERSION, source)
+        source = "downloaded" if data_dir is None else CorpusFiles.of_folder(Path(data_dir), self.tables).fingerprint
+        named = [_file_state(name, config_kwargs[name]) for name in self.file_options if config_kwargs.get(name)]
+        versions = (SCHEMA_VERSION, LABEL_TABLES_VERSION, source, *named)
         config_kwargs.setdefault("hash", hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16])
         config_kwargs.setdefault("dataset_name", f"anyecg-{self.description.name}")
         super().__init__(
@@ -89,7 +99,7 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
         )
 
     @abstractmethod
-    def list_entries(self, files: CorpusFiles) -> Iterator[CorpusEntry]:
+    def list_entries(self, files: CorpusFiles) -> Iterator[CorpusEntry | ReportLine]:
         """
         Lists the records.
 
@@ -97,7 +107,8 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
             files ([`CorpusFiles`]): The files of the corpus. Only lists and tables should be opened here.
 
         Returns:
-            `Iterator[CorpusEntry]`: in a fixed order.
+            `Iterator[CorpusEntry | ReportLine]`: records in a fixed order, and lines for the report, on
+            records that are left out or, with an empty record id, on the corpus.
 
         Raises:
             [`CorpusError`]: if these are not files of this corpus.
@@ -109,6 +120,10 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
 
     def unpack(self, root: Path) -> None:
         """Unpacks downloaded archives; for corpora that come in such."""
+
+    def open_source(self, entry: CorpusEntry, files: CorpusFiles) -> RecordSource:
+        """Opens the file of one record; for corpora whose files leave something open that [`open_record`] must know."""
+        return open_record(files.local_record(entry.path))
 
     def read(self, entry: CorpusEntry, files: CorpusFiles) -> CorpusRecord:
         """
@@ -124,7 +139,7 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
         Raises:
             [`~anyecg_hf.records.RecordError`]: if it cannot be read.
         """
-        with open_record(files.local_record(entry.path)) as source:
+        with self.open_source(entry, files) as source:
             return CorpusRecord(
                 signal=source.read_stored(0, source.n_samples),
                 sampling_rate=source.sampling_rate,
@@ -154,12 +169,13 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
             try:
                 record = self._read_noting(entry, files)
                 row = to_row(self.description, entry, record)
+                notes = [*record.notes, *_label_notes(unknown_labels(self.description, entry, record))]
             except ValueError as error:
                 if self.strict:
                     raise
                 lines.append(ReportLine(entry.record_id, entry.path, SKIPPED, str(error)))
                 continue
-            lines += [ReportLine(entry.record_id, entry.path, NOTED, note) for note in dict.fromkeys(record.notes)]
+            lines += [ReportLine(entry.record_id, entry.path, NOTED, note) for note in dict.fromkeys(notes)]
             yield row
 
     def _read_noting(self, entry: CorpusEntry, files: CorpusFiles) -> CorpusRecord:
@@ -189,7 +205,7 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
             [`DownloadError`]: if a file cannot be fetched.
         """
         if self.config.data_dir is not None:
-            return CorpusFiles.of_folder(Path(self.config.data_dir))
+            return CorpusFiles.of_folder(Path(self.config.data_dir), self.tables)
         root = self.download_dir
         listing = self.remote_listing()
         if listing is None:
@@ -210,10 +226,13 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
         return Path(self._cache_dir_root, "anyecg-corpora", self.description.name)
 
     def entries_of(self, files: CorpusFiles) -> tuple[list[CorpusEntry], list[ReportLine]]:
-        """Entries with each record once, and a line for every repetition."""
+        """Entries with each record once, and a line for every repetition and whatever else the corpus reports."""
         entries: dict[str, CorpusEntry] = {}
         lines = []
         for entry in self.list_entries(files):
+            if isinstance(entry, ReportLine):
+                lines.append(entry)
+                continue
             first = entries.setdefault(entry.record_id, entry)
             if first is not entry:
                 lines.append(ReportLine(entry.record_id, entry.path, SKIPPED, f"the same record id as {first.path}"))
@@ -224,8 +243,9 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
                 f"none among {len(files.paths)} files",
                 "`data_dir` is the corpus's root or a folder that holds its records.",
             )
-        if lines and self.strict:
-            raise CorpusError(files.root, "every record id once", f"{lines[0].path} has {lines[0].reason}")
+        left_out = [line for line in lines if line.outcome == SKIPPED]
+        if left_out and self.strict:
+            raise CorpusError(files.root, "every record, each once", f"{left_out[0].path}: {left_out[0].reason}")
         return list(entries.values()), lines
 
     @property
@@ -269,16 +289,33 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
         for line in lines:
             _report(line, report_folder)
 
+    def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
+        try:
+            yield from super()._prepare_split_single(**kwargs)
+        except DatasetGenerationError as error:
+            raise PreparationStopped(error.__cause__) from error
+
     def _download_and_prepare(self, dl_manager, verification_mode, **prepare_split_kwargs) -> None:
         super()._download_and_prepare(dl_manager, verification_mode, **prepare_split_kwargs)
         report = join_parts(Path(self._output_dir))
-        if not sum(split.num_examples for split in self.info.splits.values()):
+        # `datasets` cannot open a split without rows.
+        for name in [name for name, split in self.info.splits.items() if not split.num_examples]:
+            del self.info.splits[name]
+        if not self.info.splits:
             first = report.skipped[0]
             raise CorpusError(
                 self.config.data_dir or self.download_dir,
                 "records that can be read",
-                f"none; {len(report.skipped)} were left out, the first of them {first.path}: {first.reason}",
+                f"none; {len(report.skipped)} were left out, the first of them {first.path}: {first.reason.rstrip('.')}",
             )
+
+
+def _file_state(option: str, path: str) -> str:
+    """Changes when the file does."""
+    if not Path(path).is_file():
+        raise CorpusError(path, f"the file that the option `{option}` names", "no such file")
+    status = Path(path).stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _report(line: ReportLine, folder: Path | None) -> None:
@@ -323,10 +360,14 @@ def _amplitude_notes(signal: StoredSignal) -> list[str]:
     return [f"the leads' median range is {median_mv:.3g} mV, outside of {low_mv:g} to {high_mv:g}: check gain and unit"]
 
 
+def _label_notes(unknown: tuple[str, ...]) -> list[str]:
+    return [f"labels that no table knows: {', '.join(unknown)}"] if unknown else []
+
+
 def _real(samples: np.ndarray, missing: int | None) -> np.ndarray:
     if samples.dtype.kind == "f":
         return samples[np.isfinite(samples)]
     return samples if missing is None else samples[samples != missing]
 
 
-__all__ = ["PLAUSIBLE_RANGE_MV", "SPLITS", "CorpusConfig", "ECGCorpusBuilder"]
+__all__ = ["PLAUSIBLE_RANGE_MV", "SPLITS", "CorpusConfig", "ECGCorpusBuilder", "PreparationStopped"]

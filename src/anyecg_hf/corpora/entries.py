@@ -64,6 +64,8 @@ class CorpusRecord:
         lead_names (`tuple[str, ...]`): Names from the lead vocabulary.
         facts ([`~anyecg_hf.records.RecordFacts`]): What its file says beside the samples.
         annotations (`tuple[Annotation, ...]`, *optional*): Beats, rhythm changes and wave boundaries.
+        label_system (`str`, *optional*): The system of the labels in its file, where nothing else tells it.
+        report (`str`, *optional*): Free text that its file holds.
         notes (`tuple[str, ...]`, *optional*): What was odd about it.
     """
 
@@ -72,6 +74,8 @@ class CorpusRecord:
     lead_names: tuple[str, ...]
     facts: RecordFacts = field(default_factory=RecordFacts)
     annotations: tuple[Annotation, ...] = ()
+    label_system: str | None = None
+    report: str = ""
     notes: tuple[str, ...] = ()
 
 

@@ -3,9 +3,10 @@
 """`CorpusFiles`: the files of a corpus, in a local folder or still to be fetched."""
 
 import fnmatch
+import glob
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -23,18 +24,27 @@ class CorpusFiles:
         root (`Path`): The folder that holds them.
         paths (`tuple[str, ...]`): POSIX paths below it, sorted.
         remote (`dict[str, RemoteFile]`, *optional*): Where to fetch a path from, if it is not here.
+        above (`dict[str, Path]`, *optional*): Tables in the folders above, by name.
         fingerprint (`str`, *optional*): Changes when a file does.
     """
 
     root: Path
     paths: tuple[str, ...]
     remote: dict[str, RemoteFile] = field(default_factory=dict)
+    above: dict[str, Path] = field(default_factory=dict)
     fingerprint: str = ""
 
     @classmethod
-    def of_folder(cls, root: Path) -> "CorpusFiles":
+    def of_folder(cls, root: Path, tables: Iterable[str] = ()) -> "CorpusFiles":
         """
         Lists a folder with all its sub-folders; hidden ones are passed over.
+
+        Args:
+            root (`Path`): The folder.
+            tables (`Iterable[str]`, *optional*): Names of tables that may lie up to two folders above it.
+
+        Returns:
+            [`CorpusFiles`]
 
         Raises:
             [`CorpusError`]: if it is not a folder.
@@ -47,17 +57,20 @@ class CorpusFiles:
             for name in names:
                 path = Path(folder, name)
                 found.append((path.relative_to(root).as_posix(), path))
-        for relative, path in sorted(found):
+        above = dict(_tables_above(root, tables))
+        for relative, path in (*sorted(found), *sorted(above.items())):
             status = path.stat()
             digest.update(f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
-        return cls(root, tuple(sorted(relative for relative, _ in found)), fingerprint=digest.hexdigest())
+        paths = tuple(sorted(relative for relative, _ in found))
+        return cls(root, paths, above=above, fingerprint=digest.hexdigest())
 
     @classmethod
     def of_remote(cls, root: Path, remote: Sequence[RemoteFile]) -> "CorpusFiles":
         """Files that are fetched into `root` when they are asked for."""
         listed = {file.path: file for file in remote}
         stated = "\n".join(f"{file.path} {file.url} {file.checksum}" for file in remote)
-        return cls(root, tuple(sorted(listed)), listed, hashlib.sha256(stated.encode()).hexdigest())
+        digest = hashlib.sha256(stated.encode()).hexdigest()
+        return cls(root, tuple(sorted(listed)), remote=listed, fingerprint=digest)
 
     def matching(self, pattern: str) -> list[str]:
         """Paths whose last part matches a pattern such as `"A????.hea"`, in order."""
@@ -70,6 +83,19 @@ class CorpusFiles:
         for path in self.paths:
             found.setdefault(PurePosixPath(path).with_suffix("").as_posix(), []).append(path)
         return {stem: tuple(paths) for stem, paths in found.items()}
+
+    def table(self, name: str) -> Path | None:
+        """
+        A table of the corpus, fetched if need be.
+
+        Args:
+            name (`str`): Its file name.
+
+        Returns:
+            `Path` or `None`: the one that lies highest, but those among the files before those above them.
+        """
+        found = self.matching(glob.escape(name))
+        return self.local(min(found, key=lambda path: path.count("/"))) if found else self.above.get(name)
 
     def local(self, path: str) -> Path:
         """
@@ -103,6 +129,14 @@ class CorpusFiles:
             downloader = Downloader(self.root, progress=False)
             for file in wanted:
                 downloader.fetch(file)
+
+
+def _tables_above(root: Path, names: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    for name in names:
+        # The last one wins in a dictionary: the nearest.
+        for folder in reversed(root.absolute().parents[:2]):
+            if (folder / name).is_file():
+                yield name, folder / name
 
 
 __all__ = ["CorpusFiles"]

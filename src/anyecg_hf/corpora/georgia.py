@@ -5,11 +5,19 @@
 from collections.abc import Iterator
 
 from .building import ECGCorpusBuilder
-from .challenge_layout import CHALLENGE_SLUG, CHALLENGE_VERSION, challenge_entries, challenge_files
+from .challenge_layout import (
+    CHALLENGE_CITATION,
+    CHALLENGE_URL,
+    challenge_entries,
+    challenge_listing,
+    with_gain_note,
+)
 from .description import CorpusDescription
-from .entries import CorpusEntry
+from .entries import CorpusEntry, CorpusRecord
 from .files import CorpusFiles
 from .remote_listings import PhysioNetListing
+
+_FAULTY_GAIN = 4880.0
 
 
 class Georgia(ECGCorpusBuilder):
@@ -20,9 +28,8 @@ class Georgia(ECGCorpusBuilder):
         title="Georgia 12-Lead ECG Challenge Database",
         summary="10-second 12-lead ECGs of the south-eastern United States, part of the PhysioNet Challenges 2020 and"
         " 2021.",
-        homepage="https://physionet.org/content/challenge-2021/",
-        citation="Perez Alday et al., Classification of 12-lead ECGs: the PhysioNet/Computing in Cardiology Challenge"
-        " 2020, Physiological Measurement 41 (2020) 124003",
+        homepage=CHALLENGE_URL,
+        citation=CHALLENGE_CITATION,
         licence="CC-BY-4.0",
         licence_is_certain=False,
         label_system="snomed",
@@ -33,10 +40,11 @@ class Georgia(ECGCorpusBuilder):
     def list_entries(self, files: CorpusFiles) -> Iterator[CorpusEntry]:
         return challenge_entries(files, "E[0-9][0-9][0-9][0-9][0-9]")
 
+    def read(self, entry: CorpusEntry, files: CorpusFiles) -> CorpusRecord:
+        return with_gain_note(super().read(entry, files), _FAULTY_GAIN)
+
     def remote_listing(self) -> PhysioNetListing:
-        return PhysioNetListing(
-            CHALLENGE_SLUG, CHALLENGE_VERSION, include=challenge_files("georgia"), base_url=self.config.base_url
-        )
+        return challenge_listing("georgia", self.config.base_url)
 
 
 __all__ = ["Georgia"]

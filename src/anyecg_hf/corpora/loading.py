@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import datasets
-from datasets.exceptions import DatasetGenerationError
 
 from ..models.anyecg.signal_anyecg import canonical_lead_name
-from .building import ECGCorpusBuilder
+from .building import ECGCorpusBuilder, PreparationStopped
 from .catalogue import CORPORA
+from .errors import CorpusError
 from .signal_feature import ECG_FORMAT, ECGSignal
 
 logger = logging.getLogger(__name__)
@@ -166,14 +166,11 @@ def _known_leads(leads: Sequence[str]) -> tuple[str, ...]:
 def _prepare(builder: ECGCorpusBuilder, num_proc: int | None) -> None:
     try:
         builder.download_and_prepare(num_proc=num_proc)
-    except DatasetGenerationError as error:
-        # What went wrong in a record, or on the disk, says more than that something did.
-        if isinstance(error.__cause__, (ValueError, OSError)):
-            raise error.__cause__ from None
-        raise
+    except PreparationStopped as error:
+        raise error.args[0] from None
     skipped = builder.report.skipped
     if skipped and builder.strict:
-        raise ValueError(f"{skipped[0].path}: {skipped[0].reason}")
+        raise CorpusError(skipped[0].path, "a record that can be used", skipped[0].reason.rstrip("."))
     if skipped:
         logger.warning(
             "%s: %d records were left out, the first of them %s (%s). `corpus_builder(...).report` lists them all.",
@@ -193,6 +190,8 @@ def _present(dataset: AnyDataset, labels: str, raw: bool) -> AnyDataset:
         if chosen != "labels":
             dataset = dataset.map(_copy_column(chosen), features=dataset.features)
         return dataset if raw else dataset.cast_column("signal", ECGSignal())
+    if chosen == "superclasses" and not any(dataset.with_format(None)[chosen]):
+        raise ValueError("these copies of PTB-XL's records have no superclasses: put ptbxl_database.csv beside them.")
     if chosen != "labels":
         labels_only = dataset.select_columns(chosen).rename_column(chosen, "labels")
         columns = dataset.column_names

@@ -10,7 +10,7 @@ from datasets import List, Value
 from ..records.header_comments import HeaderFacts
 from .description import CorpusDescription
 from .entries import CorpusEntry, CorpusRecord
-from .label_tables import superclasses, to_snomed
+from .label_tables import label_table, normalised_label, superclasses, to_snomed
 from .signal_feature import ECGSignal
 
 # Changes when the rows of the same files would change.
@@ -74,8 +74,7 @@ def to_row(description: CorpusDescription, entry: CorpusEntry, record: CorpusRec
     Returns:
         `dict[str, Any]`: a row of [`features`], `signal` being a [`~anyecg_hf.records.StoredSignal`].
     """
-    label_system = description.label_system if entry.label_system is None else entry.label_system
-    native = record.facts.labels if entry.native_labels is None else entry.native_labels
+    label_system, native = _label_system(description, entry, record), _native_labels(entry, record)
     return {
         "record_id": entry.record_id,
         "corpus": description.name,
@@ -87,8 +86,8 @@ def to_row(description: CorpusDescription, entry: CorpusEntry, record: CorpusRec
         "labels": list(to_snomed(label_system, native).codes) if label_system else [],
         "native_labels": list(native),
         "likelihoods": list(entry.likelihoods),
-        "superclasses": list(superclasses(native)) if label_system == "scp" else [],
-        "report": entry.report or None,
+        "superclasses": _superclasses(native) if label_system == "scp" else [],
+        "report": entry.report or record.report or None,
         "annotations": [vars(annotation) for annotation in record.annotations],
         "fold": entry.fold,
         "split": entry.split,
@@ -96,9 +95,33 @@ def to_row(description: CorpusDescription, entry: CorpusEntry, record: CorpusRec
     }
 
 
+def unknown_labels(description: CorpusDescription, entry: CorpusEntry, record: CorpusRecord) -> tuple[str, ...]:
+    """Native labels that are in no table, so that nobody has decided yet what they mean."""
+    label_system = _label_system(description, entry, record)
+    if not label_system:
+        return ()
+    table = label_table(label_system)
+    unmapped = to_snomed(label_system, _native_labels(entry, record)).unmapped
+    return tuple(label for label in unmapped if normalised_label(label_system, label) not in table)
+
+
+def _superclasses(scp_codes: tuple[str, ...]) -> list[str]:
+    table = label_table("scp")
+    return list(superclasses(code for code in scp_codes if code in table))
+
+
+def _label_system(description: CorpusDescription, entry: CorpusEntry, record: CorpusRecord) -> str:
+    stated = (record.label_system, entry.label_system, description.label_system)
+    return next(system for system in stated if system is not None)
+
+
+def _native_labels(entry: CorpusEntry, record: CorpusRecord) -> tuple[str, ...]:
+    return record.facts.labels if entry.native_labels is None else entry.native_labels
+
+
 def _patient(entry: CorpusEntry, facts: HeaderFacts) -> dict[str, Any]:
     stated = {name: getattr(entry, name) for name in _PATIENT}
     return {name: getattr(facts, name) if value is None else value for name, value in stated.items()}
 
 
-__all__ = ["SCHEMA_VERSION", "features", "to_row"]
+__all__ = ["SCHEMA_VERSION", "features", "to_row", "unknown_labels"]
