@@ -55,7 +55,7 @@ CORE_LIBRARIES = {"torch", "transformers", "safetensors", "huggingface_hub", "nu
 
 OPTIONAL_LIBRARIES = {
     *("wfdb", "pyedflib", "pydicom", "datasets", "pyarrow", "pandas", "accelerate", "peft", "sklearn"),
-    *("matplotlib", "neurokit2"),
+    *("h5py", "ecgdatakit", "defusedxml", "xmltodict", "requests", "ray", "matplotlib", "neurokit2"),
 }
 
 

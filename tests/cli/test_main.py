@@ -18,6 +18,7 @@ MODEL = ("--model", "--device", "--window")
 READING = ("--sampling-rate", "--leads", "--unit")
 OPTIONS = {
     "run": ("RECORD", "--output", "--no-picture", "--start", "--json", *MODEL, *READING),
+    "inspect": ("RECORD", "--annotations", "--json", *READING),
     "embed": ("RECORD", "--output", "--json", "--stride", "--one-pass", *MODEL, *READING),
     "tokenize": ("RECORD", "--output", "--json", *MODEL, *READING),
     "env": ("--json",),
@@ -32,12 +33,12 @@ class TestHelp:
         assert all(option in outcome.out for option in OPTIONS[command])
         if "RECORD" in OPTIONS[command]:
             assert f"anyecg {command} " in outcome.out  # an example to copy
+        if "--model" in OPTIONS[command]:
             assert "default: the embedded anyecg-tiny" in " ".join(outcome.out.split())
 
     def test_the_kinds_of_records_are_all_that_can_be_read(self, anyecg):
         printed = " ".join(anyecg("run", "--help").out.split())
-        assert "WFDB record (with or without suffix), EDF, CSV or NumPy file" in printed
-        assert {known.name for known in FORMATS} == {"WFDB", "EDF", "CSV", "NumPy"}
+        assert f"in one of {', '.join(known.name for known in FORMATS)};" in printed
 
     def test_the_command_lists_its_sub_commands(self, anyecg):
         outcome = anyecg("--help")

@@ -58,6 +58,7 @@ def test_diagnoses_are_split_without_empty_and_repeated_ones(comment, labels):
         (["<age>: 51", "<sex>: F", "<diagnoses>:", "Rhythm: Sinus bradycardia."], HeaderFacts(None, 51.0, 1)),
         (["<age>: 65 <sex>: M <diagnoses>: Coronary artery disease"], HeaderFacts(None, 65.0, 0)),
         (["69 M 1085 1629 x1", "Aldomet, Inderal"], HeaderFacts(None, 69.0, 0)),
+        (["-1 F 1331 654 x1"], HeaderFacts(None, None, 1)),
         (["paroxysmal atrial fibrillation"], HeaderFacts()),
         ([], HeaderFacts()),
     ],

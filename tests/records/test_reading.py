@@ -8,7 +8,16 @@ import sys
 import numpy as np
 import pytest
 
-from anyecg_hf.records import MissingFileError, RecordError, UnknownFormatError, find_records, read_record
+from anyecg_hf.records import (
+    MissingFileError,
+    RecordError,
+    UnknownFormatError,
+    find_format,
+    find_records,
+    read_record,
+)
+
+FORMAT_NAMES = "HDF5, Parquet, NumPy, EDF, DICOM, SCP-ECG, GE MUSE, Philips, HL7 aECG, WFDB, CSV"
 
 
 @pytest.fixture
@@ -62,7 +71,7 @@ def test_records_folders_and_globs_can_be_mixed(folder, sources, expected):
     ("source", "message"),
     [
         ("nothing", "nothing: expected a record, a folder or a glob, found none of them"),
-        ("*.edf", r"\*\.edf: expected records in one of the formats NumPy, EDF, WFDB, CSV, found none"),
+        ("*.edf", rf"\*\.edf: expected records in one of the formats {FORMAT_NAMES}, found none"),
         (".hidden/none", "expected a record, a folder or a glob"),
     ],
 )
@@ -87,6 +96,31 @@ def test_segments_of_a_record_are_not_listed_beside_it(write_wfdb, counts):
     assert names(find_records(folder / "s1"), folder) == ["s1"]
 
 
+def test_copies_of_a_record_in_other_formats_are_not_listed_beside_it(write_wfdb, counts):
+    folder = write_wfdb(counts).parent
+    np.savetxt(folder / "rec.txt", counts.T, "%d", ",")
+    np.savez(folder / "rec.npz", signal=counts)
+    np.savez(folder / "alone.npz", signal=counts)
+    np.savetxt(folder / "alone.csv", counts.T, "%d", ",")
+    assert names(find_records(folder), folder) == ["alone.csv", "alone.npz", "rec"]
+    assert (
+        names(find_records(folder / "*.txt"), folder) == names(find_records(folder / "rec.txt"), folder) == ["rec.txt"]
+    )
+
+
+def test_the_dot_in_the_name_of_a_record_is_no_suffix_of_a_copy(write_wfdb, counts):
+    folder = write_wfdb(counts).parent
+    write_wfdb(counts, name="rec.1", data_file="rec.1", record_line="rec_1 2 500 300")
+    assert names(find_records(folder), folder) == ["rec", "rec.1"]
+
+
+def test_the_format_of_a_record_is_named(folder):
+    found = [find_format(folder / name).name for name in ("a", "b.dat", "sub/c.csv", "sub/d.npz")]
+    assert found == ["WFDB", "WFDB", "CSV", "NumPy"]
+    with pytest.raises(MissingFileError, match=r"a record: this file, or a WFDB header nothing\.hea, found neither"):
+        find_format(folder / "nothing")
+
+
 def test_a_header_without_its_signals_is_listed_so_that_the_loss_is_seen(write_wfdb, counts):
     path = write_wfdb(counts)
     path.with_suffix(".dat").unlink()
@@ -99,9 +133,8 @@ def test_a_file_of_another_format_beside_a_header_is_not_taken_for_the_record(wr
     path = write_wfdb(counts)
     other = path.with_suffix(".scp")
     other.write_bytes(b"\x12\x34\x00\x01" + bytes(200))
-    with pytest.raises(
-        UnknownFormatError, match=r"rec\.scp: expected a record in one of the formats NumPy, EDF, WFDB, CSV"
-    ):
+    message = rf"rec\.scp: expected a record in one of the formats {FORMAT_NAMES}, found a file that starts with"
+    with pytest.raises(UnknownFormatError, match=message):
         read_record(other)
 
 

@@ -3,6 +3,7 @@
 """`ECGRecord`: what it accepts, derives and refuses."""
 
 import pickle
+from dataclasses import fields, replace
 from datetime import datetime
 
 import numpy as np
@@ -78,3 +79,46 @@ def test_an_impossible_field_is_refused(field, value, message):
 def test_a_signal_that_is_not_numbers_is_refused():
     with pytest.raises(ValueError, match="real numbers, got dtype complex128"):
         ECGRecord(np.zeros((1, 10), dtype=complex), 500, ("I",))
+
+
+PERSONAL = {
+    "record_id": "00001_hr",
+    "patient_id": "MRN 123456",
+    "recorded_at": datetime(2019, 5, 12, 8, 30),
+    "comments": ("Confirmed by Dr. Jane Doe", "Age: 95"),
+    "source": "/data/Jane Doe/00001_hr.hea",
+}
+MEDICAL = {"sex": 1, "age_years": 56.0, "weight_kg": 70.0, "height_cm": 172.0}
+
+
+def test_without_identity_keeps_signal_and_body_and_drops_who_it_was():
+    record = ECGRecord(np.ones((2, 5)), 500, ("I", "II"), **PERSONAL, **MEDICAL, labels=("NORM",))
+    stripped = record.without_identity()
+    assert stripped == ECGRecord(np.ones((2, 5)), 500, ("I", "II"), **MEDICAL, labels=("NORM",))
+    assert stripped.signal_mv is record.signal_mv
+    assert record.patient_id == "MRN 123456"
+    kept = {"signal_mv", "sampling_rate", "lead_names", *MEDICAL, "labels", "annotations"}
+    assert {field.name for field in fields(ECGRecord)} == kept | set(PERSONAL)
+
+
+@pytest.mark.parametrize(
+    ("age", "kept"), [(89.0, 89.0), (89.5, 90.0), (90.0, 90.0), (300.0, 90.0), (0.0, 0.0), (None, None)]
+)
+def test_ages_above_89_are_one_age_without_identity(age, kept):
+    assert ECGRecord(np.ones((1, 5)), 500, ("I",), age_years=age).without_identity().age_years == kept
+
+
+def test_labels_that_are_codes_stay_and_free_text_goes_without_identity():
+    codes = ("426783006", "67741000119109", "NORM", "NST_", "1AVB", "I-AVB", "147+367", "713427006|59118001", "N")
+    texts = ("Normal sinus rhythm", "Confirmed by Doe", "12-MAY-2019", "12.05.2019", "jane@doe.org", "Müller", "", "(N")
+    record = ECGRecord(np.ones((1, 5)), 500, ("I",), labels=(*codes, *texts))
+    assert record.without_identity().labels == codes
+
+
+def test_annotations_keep_time_and_code_and_lose_free_text_without_identity():
+    beat = Annotation(0.5, "N", duration_s=0.1, lead_name="I")
+    rhythm, text = Annotation(1.0, "+", "(AFIB"), Annotation(2.0, '"', "Mrs. Doe coughs")
+    record = ECGRecord(np.ones((1, 5)), 500, ("I",), annotations=[beat, rhythm, text, Annotation(3.0, "+", "(DOE")])
+    expected = (beat, rhythm, replace(text, note=""), Annotation(3.0, "+"))
+    assert record.without_identity().annotations == expected
+    assert ECGRecord(np.ones((1, 5)), 500, ("I",)).without_identity().annotations is None

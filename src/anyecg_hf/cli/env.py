@@ -11,7 +11,8 @@ import torch
 
 LIBRARIES = (
     *("anyecg-hf", "torch", "transformers", "huggingface-hub", "safetensors", "numpy", "scipy", "PyWavelets"),
-    *("accelerate", "peft", "datasets", "wfdb", "pyedflib", "pydicom", "matplotlib", "scikit-learn"),
+    *("accelerate", "peft", "datasets", "pyarrow", "ray", "matplotlib", "scikit-learn"),
+    *("wfdb", "pyedflib", "pydicom", "h5py", "ecgdatakit"),
 )
 
 

@@ -55,7 +55,7 @@ def _device(name: str) -> str:
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """What a file may leave open."""
-    group = parser.add_argument_group("what a file may leave open (CSV, NumPy, at times EDF)")
+    group = parser.add_argument_group("what a file may leave open (CSV, NumPy, HDF5, at times EDF)")
     group.add_argument("--sampling-rate", type=float, metavar="HZ", help="samples a second")
     group.add_argument("--leads", metavar="I,II,V1", help="lead names in the order of the file, separated by commas")
     group.add_argument("--unit", help="V, mV, uV or nV")

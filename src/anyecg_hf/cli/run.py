@@ -13,6 +13,7 @@ from anyecg_hf.cli.options import add_model_options, add_reading_options, read
 from anyecg_hf.cli.tables import check_suffix
 from anyecg_hf.pipelines import RecordAnalysis, RecordAnalyzer
 from anyecg_hf.records import ECGRecord
+from anyecg_hf.records.reading import FORMATS
 
 DESCRIPTION = """Reads one ECG recording and prints what was read and how it was cleaned, its rhythm codes and the class
 probabilities; draws it on ECG paper with the reconstruction from its codes laid over it.
@@ -35,7 +36,12 @@ def add_parser(commands) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("record", metavar="RECORD", help="WFDB record (with or without suffix), EDF, CSV or NumPy file")
+    parser.add_argument(
+        "record",
+        metavar="RECORD",
+        help=f"WFDB record with or without suffix, or file in one of {', '.join(known.name for known in FORMATS)};"
+        " one of many records is named behind its file: exams.hdf5::1169160",
+    )
     parser.add_argument(
         "-o",
         "--output",

@@ -306,7 +306,7 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
             raise CorpusError(
                 self.config.data_dir or self.download_dir,
                 "records that can be read",
-                f"none; {len(report.skipped)} were left out, the first of them {first.path}: {first.reason.rstrip('.')}",
+                f"none; {len(report.skipped)} were left out, first {first.path}: {first.reason.rstrip('.')}",
             )
 
 

@@ -80,10 +80,10 @@ class ECGSignal:
         if isinstance(value, dict):
             return value
         if isinstance(value, StoredSignal):
-            return _encode(value)
+            return value.to_struct()
         samples = np.asarray(value)
         n_leads = len(samples)
-        return _encode(StoredSignal(samples, np.ones(n_leads), np.zeros(n_leads), ("mV",) * n_leads))
+        return StoredSignal(samples, np.ones(n_leads), np.zeros(n_leads), ("mV",) * n_leads).to_struct()
 
     def decode_example(self, value: dict[str, Any], token_per_repo_id: dict | None = None) -> np.ndarray:
         """
@@ -121,27 +121,7 @@ def stored_signal(value: dict[str, Any]) -> StoredSignal:
     Returns:
         [`~anyecg_hf.records.StoredSignal`]: the signal, bit by bit as its source stored it.
     """
-    n_leads = len(value["gain"])
-    samples = np.frombuffer(value["samples"], dtype=np.dtype(value["dtype"]).newbyteorder("<")).reshape(n_leads, -1)
-    return StoredSignal(
-        samples.astype(value["dtype"], copy=False),
-        gain=np.asarray(value["gain"], dtype=np.float64),
-        baseline=np.asarray(value["baseline"], dtype=np.float64),
-        units=tuple(value["unit"]),
-        missing=tuple(value["missing"]),
-    )
-
-
-def _encode(signal: StoredSignal) -> dict[str, Any]:
-    little_endian = signal.samples.astype(signal.samples.dtype.newbyteorder("<"), copy=False)
-    return {
-        "samples": little_endian.tobytes(),
-        "dtype": signal.samples.dtype.name,
-        "gain": signal.gain.tolist(),
-        "baseline": signal.baseline.tolist(),
-        "unit": list(signal.units),
-        "missing": list(signal.missing),
-    }
+    return StoredSignal.from_struct(value)
 
 
 class ECGFormatter(PythonFormatter):

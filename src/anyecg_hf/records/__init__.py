@@ -3,7 +3,8 @@
 """Records: ECG files of any supported format as [`ECGRecord`], or piece by piece as [`RecordSource`], in mV."""
 
 from .errors import MissingFileError, RecordError, TruncatedFileError, UnknownFormatError, UnsafeHeaderError
-from .reading import find_records, open_record, read_record
+from .hdf5_reader import CodeTracings
+from .reading import find_format, find_records, open_record, read_record
 from .record import Annotation, ECGRecord
 from .source import ArraySource, RecordFacts, RecordSource
 from .stored_signal import StoredSignal
@@ -11,6 +12,7 @@ from .stored_signal import StoredSignal
 __all__ = [
     "Annotation",
     "ArraySource",
+    "CodeTracings",
     "ECGRecord",
     "MissingFileError",
     "RecordError",
@@ -20,6 +22,7 @@ __all__ = [
     "TruncatedFileError",
     "UnknownFormatError",
     "UnsafeHeaderError",
+    "find_format",
     "find_records",
     "open_record",
     "read_record",

@@ -18,8 +18,8 @@ _NO_LABEL = {"", "unknown", "nan", "none", "n/a"}
 
 # "#<age>: 65 <sex>: F <diagnoses>: ..." may hold several entries in one line.
 _BRACKETED = re.compile(r"<([^<>]+)>\s*:?\s*([^<]*)")
-# "# 69 M 1085 1629 x1": age and sex of the MIT-BIH databases.
-_AGE_AND_SEX = re.compile(r"(\d{1,3})\s+([MF])(?:\s|$)")
+# "# 69 M 1085 1629 x1": age and sex of the MIT-BIH databases, where -1 is an age that is not known.
+_AGE_AND_SEX = re.compile(r"(-?\d{1,3})\s+([MF])(?:\s|$)")
 _AGE = re.compile(r"(>)?\s*(\d+(?:\.\d+)?)\s*(?:y|yrs?|years?)?\.?", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\.?", re.IGNORECASE)
 
@@ -53,7 +53,7 @@ def parse_comments(comments: Iterable[str]) -> HeaderFacts:
     return HeaderFacts(
         patient_id=entries.get("patient id") or entries.get("patient") or None,
         age_years=parse_age(entries.get("age", "")),
-        sex=_SEX.get(entries.get("sex", entries.get("gender", "")).lower()),
+        sex=parse_sex(entries.get("sex", entries.get("gender", ""))),
         weight_kg=_parse_number(entries.get("weight", ""), {"": 1.0, "kg": 1.0}),
         height_cm=_parse_number(entries.get("height", ""), {"": 1.0, "cm": 1.0, "m": 100.0}),
         labels=_parse_labels(entries.get("dx") or entries.get("labels", "")),
@@ -90,6 +90,19 @@ def parse_age(text: str) -> float | None:
     return HIDDEN_AGE_YEARS if match[1] or years > MAX_STATED_AGE else years
 
 
+def parse_sex(text: str) -> int | None:
+    """
+    Reads a sex.
+
+    Args:
+        text (`str`): `"M"`, `"female"`, `"0"` ...
+
+    Returns:
+        `int` or `None`: 0 male, 1 female, `None` if it is neither.
+    """
+    return _SEX.get(text.strip().lower())
+
+
 def _parse_number(text: str, factors: dict[str, float]) -> float | None:
     match = _NUMBER.fullmatch(text.strip())
     if not match or match[2].lower() not in factors:
@@ -103,4 +116,4 @@ def _parse_labels(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(label for label in labels if label.lower() not in _NO_LABEL))
 
 
-__all__ = ["HIDDEN_AGE_YEARS", "MAX_STATED_AGE", "HeaderFacts", "parse_age", "parse_comments"]
+__all__ = ["HIDDEN_AGE_YEARS", "MAX_STATED_AGE", "HeaderFacts", "parse_age", "parse_comments", "parse_sex"]

@@ -3,11 +3,14 @@
 """`ECGRecord`: one ECG recording in millivolts, with what its file says about it."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
+
+from .header_comments import HIDDEN_AGE_YEARS, MAX_STATED_AGE
+from .identity import IDENTIFYING_FIELDS, is_code, is_rhythm
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,43 @@ class ECGRecord:
     def duration_s(self) -> float:
         """Length of the recording in seconds."""
         return self.n_samples / self.sampling_rate
+
+    def without_identity(self) -> Self:
+        """
+        Leaves out what identifies the patient, in the spirit of HIPAA's safe harbor (45 CFR 164.514(b)(2)).
+
+        What stays: signal, rate, lead names, sex, weight and height; the age, with 90 for every one above 89; labels
+        that are codes (one word of ASCII letters, digits and `_+|;.()-`, and no date); annotations with time, symbol,
+        duration and lead, and of their notes PhysioNet's rhythm codes such as `"(AFIB"`.
+
+        What goes: `record_id`, `patient_id`, `recorded_at`, `comments` and `source` (a path may hold a name), and free
+        text in labels and notes, where reports name persons and dates.
+
+        It is a copy without the obvious and no proof of anonymity: an ECG can be matched with another one of the same
+        person, and a rare finding can tell who it is.
+
+        Returns:
+            [`ECGRecord`]: a new record; its signal is the same array.
+
+        Example:
+
+        ```python
+        >>> read_record("00001_hr").without_identity()
+        ECGRecord(12 leads (I, II, ...), 5000 samples at 500 Hz, 10 s, age_years=56.0, sex=1, labels=('NORM', 'SR'))
+        ```
+        """
+        age = self.age_years
+        annotations = self.annotations
+        if annotations is not None:
+            annotations = (replace(found, note=found.note if is_rhythm(found.note) else "") for found in annotations)
+        gone = {field.name: field.default for field in fields(self) if field.name in IDENTIFYING_FIELDS}
+        return replace(
+            self,
+            **gone,
+            age_years=HIDDEN_AGE_YEARS if age is not None and age > MAX_STATED_AGE else age,
+            labels=tuple(filter(is_code, self.labels)),
+            annotations=annotations,
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ECGRecord):

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`StoredSignal`: samples as a file holds them, bit by bit, and how they become millivolts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
@@ -59,6 +61,50 @@ class StoredSignal:
             if len(values) != n_leads:
                 raise ValueError(f"`{name}` must have an entry for each of {n_leads} leads, got {values}.")
 
+    def to_struct(self) -> dict[str, Any]:
+        """
+        The signal as tables keep it.
+
+        Returns:
+            `dict[str, Any]`: `samples` (bytes of the array, C order, little endian), `dtype`, and for every lead
+            `gain`, `baseline`, `unit` and `missing`.
+        """
+        little_endian = self.samples.astype(self.samples.dtype.newbyteorder("<"), copy=False)
+        return {
+            "samples": little_endian.tobytes(),
+            "dtype": self.samples.dtype.name,
+            "gain": self.gain.tolist(),
+            "baseline": self.baseline.tolist(),
+            "unit": list(self.units),
+            "missing": list(self.missing),
+        }
+
+    @classmethod
+    def from_struct(cls, value: Mapping[str, Any]) -> Self:
+        """
+        Args:
+            value (`Mapping[str, Any]`): What `to_struct` returns.
+
+        Returns:
+            [`StoredSignal`]: of read-only samples.
+
+        Raises:
+            `ValueError`: if its parts do not fit together.
+        """
+        if value["dtype"] not in STORED_DTYPES:
+            raise ValueError(f"`dtype` must be one of {', '.join(STORED_DTYPES)}, got {value['dtype']!r}.")
+        samples = np.frombuffer(value["samples"], dtype=np.dtype(value["dtype"]).newbyteorder("<"))
+        n_leads = len(value["gain"])
+        if not n_leads or samples.size % n_leads:
+            raise ValueError(f"{samples.size} samples cannot be those of {n_leads} leads.")
+        return cls(
+            as_stored(samples.reshape(n_leads, -1)),
+            gain=np.array(value["gain"], dtype=np.float64),
+            baseline=np.array(value["baseline"], dtype=np.float64),
+            units=tuple(value["unit"]),
+            missing=tuple(value["missing"]),
+        )
+
     @property
     def lead_factors(self) -> np.ndarray:
         """Millivolts in one unit of every lead, `(leads,)` float64; raises `ValueError` for what is no voltage."""
@@ -99,14 +145,20 @@ def as_stored(samples: np.ndarray) -> np.ndarray:
     """
     if samples.dtype.name in STORED_DTYPES and samples.dtype.isnative:
         return samples
+    kind = samples.dtype.kind
     for name in STORED_DTYPES:
-        # NumPy calls int64 to float64 safe, which it is up to 2**53 only: integers are tried by value below.
-        is_exact = samples.dtype.kind == "f" or name.startswith("int")
+        is_exact = kind == "f" or name.startswith("int")
         if is_exact and np.can_cast(samples.dtype, name, "safe"):
             return samples.astype(name)
-    for name in ("int32", "float64"):
-        converted = samples.astype(name)
-        if np.array_equal(converted.astype(samples.dtype), samples, equal_nan=samples.dtype.kind == "f"):
+    if kind in "iu":
+        # By value: NumPy calls int64 to float64 safe, which it is up to 2**53 only, and casts back undo a wrapped sign.
+        low, high = int(samples.min(initial=0)), int(samples.max(initial=0))
+        for name, limit in (("int32", 1 << 31), ("float64", 1 << 53)):
+            if -limit <= low and high < limit:
+                return samples.astype(name)
+    elif kind == "f":
+        converted = samples.astype(np.float64)
+        if np.array_equal(converted, samples, equal_nan=True):
             return converted
     raise ValueError(f"samples of dtype {samples.dtype} fit into none of {', '.join(STORED_DTYPES)} without loss.")
 

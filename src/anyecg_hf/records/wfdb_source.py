@@ -205,17 +205,7 @@ class WFDBSource(RecordSource):
         path = self._header.path.with_suffix(".atr")
         if not path.is_file():
             return None
-        wfdb = import_wfdb()
-        try:
-            found = wfdb.rdann(str(path.with_suffix("")), "atr")
-        except Exception as error:
-            raise RecordError(path, "a WFDB annotation file", f"{type(error).__name__}: {error}") from error
-        # Annotations count in frames, unless their file states a clock of its own.
-        rate = found.fs or self._header.record.frame_rate or self.sampling_rate
-        return tuple(
-            Annotation(time_s=int(frame) / rate, symbol=symbol, note=note.rstrip("\0"))
-            for frame, symbol, note in zip(found.sample, found.symbol, found.aux_note, strict=True)
-        )
+        return read_annotation_file(path, self._header.record.frame_rate or self.sampling_rate)
 
     def close(self) -> None:
         super().close()
@@ -223,6 +213,33 @@ class WFDBSource(RecordSource):
             self._copies.cleanup()
         self._copies = None
         self._record_paths.clear()
+
+
+def read_annotation_file(path: Path, frame_rate: float, lead_name: str | None = None) -> tuple[Annotation, ...]:
+    """
+    Reads a WFDB annotation file.
+
+    Args:
+        path (`Path`): The file; its suffix is the name of the annotator.
+        frame_rate (`float`): Frames of the record a second, in which annotations count unless the file says otherwise.
+        lead_name (`str`, *optional*): The lead that all of them are about.
+
+    Returns:
+        `tuple[Annotation, ...]`
+
+    Raises:
+        [`RecordError`]: if it cannot be decoded.
+    """
+    wfdb = import_wfdb()
+    try:
+        found = wfdb.rdann(str(path.with_suffix("")), path.suffix.removeprefix("."))
+    except Exception as error:
+        raise RecordError(path, "a WFDB annotation file", f"{type(error).__name__}: {error}") from error
+    rate = found.fs or frame_rate
+    return tuple(
+        Annotation(time_s=int(frame) / rate, symbol=symbol, note=note.rstrip("\0"), lead_name=lead_name)
+        for frame, symbol, note in zip(found.sample, found.symbol, found.aux_note, strict=True)
+    )
 
 
 def _stored_form(signals: Sequence[SignalLine]) -> StoredSignal:
@@ -273,4 +290,4 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-__all__ = ["Piece", "WFDBSource", "import_wfdb"]
+__all__ = ["Piece", "WFDBSource", "import_wfdb", "read_annotation_file"]
