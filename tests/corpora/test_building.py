@@ -250,3 +250,15 @@ def test_every_shard_of_a_stream_is_a_record(root):
     stream = load_corpus("written", root, split="train", streaming=True)
     assert stream.n_shards == 3
     assert sorted(names(stream.shuffle(seed=1, buffer_size=1))) == ["a", "b", "c"]
+
+
+def test_a_cache_among_the_records_is_refused(root):
+    with pytest.raises(ValueError, match="`cache_dir` must not lie within `data_dir`"):
+        load_corpus("written", root, cache_dir=root / "cache")
+
+
+def test_reasons_name_files_below_the_root(root, cache_dir):
+    np.save(root / "train" / "a.npy", stored(1, 1).samples)
+    builder = corpus_builder("written", root, cache_dir=cache_dir)
+    builder.download_and_prepare()
+    assert builder.report.noted[0].reason == "train/a.npy: one lead only."

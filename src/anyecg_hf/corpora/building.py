@@ -4,6 +4,7 @@
 
 import hashlib
 import logging
+import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
@@ -76,6 +77,8 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
     description: ClassVar[CorpusDescription]
     # Whether the records' annotations belong to the corpus's labels.
     has_annotations: ClassVar[bool] = False
+    # Whether a native label that is in no table is worth a note.
+    has_closed_vocabulary: ClassVar[bool] = True
     # Whether it is downloaded in archives, so that records cannot be fetched one by one.
     has_archives: ClassVar[bool] = False
     # Tables that may lie up to two folders above `data_dir`, where this is a part of the corpus.
@@ -87,6 +90,12 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
         self, cache_dir: str | None = None, data_dir: str | None = None, strict: bool = False, **config_kwargs
     ):
         self.strict = strict
+        if (
+            data_dir is not None
+            and cache_dir is not None
+            and Path(cache_dir).absolute().is_relative_to(Path(data_dir).absolute())
+        ):
+            raise ValueError(f"`cache_dir` must not lie within `data_dir` ({data_dir}), got {cache_dir}.")
         source = "downloaded" if data_dir is None else CorpusFiles.of_folder(Path(data_dir), self.tables).fingerprint
         named = [_file_state(name, config_kwargs[name]) for name in self.file_options if config_kwargs.get(name)]
         versions = (SCHEMA_VERSION, LABEL_TABLES_VERSION, source, *named)
@@ -169,13 +178,15 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
             try:
                 record = self._read_noting(entry, files)
                 row = to_row(self.description, entry, record)
-                notes = [*record.notes, *_label_notes(unknown_labels(self.description, entry, record))]
+                unknown = unknown_labels(self.description, entry, record) if self.has_closed_vocabulary else ()
+                notes = [*record.notes, *_label_notes(unknown)]
             except ValueError as error:
                 if self.strict:
                     raise
-                lines.append(ReportLine(entry.record_id, entry.path, SKIPPED, str(error)))
+                lines.append(ReportLine(entry.record_id, entry.path, SKIPPED, _below(files.root, str(error))))
                 continue
-            lines += [ReportLine(entry.record_id, entry.path, NOTED, note) for note in dict.fromkeys(notes)]
+            reasons = dict.fromkeys(_below(files.root, note) for note in notes)
+            lines += [ReportLine(entry.record_id, entry.path, NOTED, reason) for reason in reasons]
             yield row
 
     def _read_noting(self, entry: CorpusEntry, files: CorpusFiles) -> CorpusRecord:
@@ -358,6 +369,11 @@ def _amplitude_notes(signal: StoredSignal) -> list[str]:
     if low_mv <= median_mv <= high_mv:
         return []
     return [f"the leads' median range is {median_mv:.3g} mV, outside of {low_mv:g} to {high_mv:g}: check gain and unit"]
+
+
+def _below(root: Path, text: str) -> str:
+    """A message with paths as they are below the root: reports are shared."""
+    return text.replace(f"{root}{os.sep}", "")
 
 
 def _label_notes(unknown: tuple[str, ...]) -> list[str]:

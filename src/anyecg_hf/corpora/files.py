@@ -6,10 +6,12 @@ import fnmatch
 import glob
 import hashlib
 import os
+import posixpath
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from .downloading import Downloader, RemoteFile
 from .errors import CorpusError
@@ -74,14 +76,15 @@ class CorpusFiles:
 
     def matching(self, pattern: str) -> list[str]:
         """Paths whose last part matches a pattern such as `"A????.hea"`, in order."""
-        return [path for path in self.paths if fnmatch.fnmatchcase(PurePosixPath(path).name, pattern)]
+        matches = re.compile(fnmatch.translate(pattern)).match
+        return [path for path in self.paths if matches(path.rpartition("/")[2])]
 
     @cached_property
     def by_stem(self) -> dict[str, tuple[str, ...]]:
         """Paths by the path without suffix."""
         found: dict[str, list[str]] = {}
         for path in self.paths:
-            found.setdefault(PurePosixPath(path).with_suffix("").as_posix(), []).append(path)
+            found.setdefault(posixpath.splitext(path)[0], []).append(path)
         return {stem: tuple(paths) for stem, paths in found.items()}
 
     def table(self, name: str) -> Path | None:
