@@ -128,10 +128,12 @@ class CorpusFiles:
     def fetch(self, paths: Iterable[str]) -> None:
         """Fetches those of the paths that are not here."""
         wanted = [self.remote[path] for path in paths if path in self.remote]
-        if wanted:
-            downloader = Downloader(self.root, progress=False)
-            for file in wanted:
-                downloader.fetch(file)
+        for file in wanted:
+            self._downloader.fetch(file)
+
+    @cached_property
+    def _downloader(self) -> Downloader:
+        return Downloader(self.root, progress=False)
 
 
 def _tables_above(root: Path, names: Iterable[str]) -> Iterator[tuple[str, Path]]:
