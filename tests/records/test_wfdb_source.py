@@ -155,22 +155,38 @@ def test_pieces_across_segments_and_gaps_are_those_of_the_whole(segments):
             np.testing.assert_array_equal(source.read(start, stop), expected[:, start:stop])
 
 
-def test_only_the_frames_asked_for_are_decoded(segments, monkeypatch):
+def test_only_the_frames_asked_for_are_read(segments, monkeypatch):
     asked = []
-    decode = wfdb.rdrecord
+    read = np.fromfile
 
-    def spy(record_name, **kwargs):
-        asked.append((Path(record_name).name, kwargs["sampfrom"], kwargs["sampto"], kwargs["channels"]))
-        return decode(record_name, **kwargs)
+    def spy(path, *, dtype, count, offset):
+        asked.append((path.name, offset, count))
+        return read(path, dtype=dtype, count=count, offset=offset)
 
-    monkeypatch.setattr(wfdb, "rdrecord", spy)
+    monkeypatch.setattr(np, "fromfile", spy)
     path, _ = segments
     with open_record(path) as source:
         assert asked == []
         source.read(90, 95)
         source.read(110, 140)
         source.read(95, 160)
-        assert asked == [("s1", 90, 95, [1, 0]), ("s1", 95, 100, [1, 0]), ("record", 0, 10, [0])]
+        assert asked == [("s1.dat", 90 * 4, 5 * 2), ("s1.dat", 95 * 4, 5 * 2), ("s2.dat", 0, 10)]
+
+
+def test_only_the_frames_asked_for_are_decoded_by_wfdb(write_wfdb, counts, monkeypatch):
+    asked = []
+    decode = wfdb.rdrecord
+
+    def spy(record_name, **kwargs):
+        asked.append((kwargs["sampfrom"], kwargs["sampto"], kwargs["channels"]))
+        return decode(record_name, **kwargs)
+
+    monkeypatch.setattr(wfdb, "rdrecord", spy)
+    with open_record(write_wfdb(counts, layout="160")) as source:
+        assert asked == []
+        source.read(90, 95)
+        source.read(110, 140)
+        assert asked == [(90, 95, [0, 1]), (110, 140, [0, 1])]
 
 
 def test_a_day_takes_no_more_memory_than_a_block(tmp_path):
@@ -213,7 +229,7 @@ def test_the_plain_copy_of_an_odd_header_is_made_once_and_removed_on_closing(wri
     places = tmp_path / "places"
     places.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(places))
-    path = write_wfdb(counts, record_line="rec.x 2 500 300")
+    path = write_wfdb(counts, record_line="rec.x 2 500 300", layout="160")
     with open_record(path) as source:
         assert list(places.iterdir()) == []
         source.read(0, 10)
@@ -225,11 +241,18 @@ def test_the_plain_copy_of_an_odd_header_is_made_once_and_removed_on_closing(wri
     assert list(places.iterdir()) == []
 
 
-def test_a_file_cut_after_opening_is_an_error_and_not_zeros(write_wfdb, counts):
-    path = write_wfdb(counts)
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ("16", r"rec\.dat: expected samples of frames 0 to 10, found 0 of them"),
+        ("160", r"rec\.hea: expected a record that wfdb can decode.*rec\.dat"),
+    ],
+)
+def test_a_file_cut_after_opening_is_an_error_and_not_zeros(write_wfdb, counts, layout, message):
+    path = write_wfdb(counts, layout=layout)
     with open_record(path) as source:
         path.with_suffix(".dat").write_bytes(b"")
-        with pytest.raises(RecordError, match=r"rec\.hea: expected a record that wfdb can decode.*rec\.dat"):
+        with pytest.raises(RecordError, match=message):
             source.read(0, 10)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import RecordError
+from .errors import RecordError, TruncatedFileError
 from .record import Annotation
 from .source import RecordFacts, RecordSource
 from .stored_signal import StoredSignal
@@ -34,6 +34,7 @@ _INVALID = {
     **dict.fromkeys(("24", "524"), -(1 << 23)),
     "32": -(1 << 31),
 }
+_PLAIN_FORMAT = "16"
 _LONG_FORMATS = (_DIFFERENCE_FORMAT, "24", "524", "32")
 
 
@@ -131,12 +132,34 @@ class WFDBSource(RecordSource):
 
     def _decode(self, piece: Piece, channels: list[int], first: int, last: int) -> list[np.ndarray]:
         """Samples of each channel as they are in its file."""
+        signals = [piece.header.signals[channel] for channel in channels]
+        if all(signal.format == _PLAIN_FORMAT for signal in signals):
+            return self._decode_plainly(piece, channels, first, last)
         decoded = self._decode_record(piece, channels, first, last).e_d_signal
-        formats = (piece.header.signals[channel].format for channel in channels)
         return [
-            samples.astype(np.int16).byteswap() if format_ == BIG_ENDIAN_FORMAT else samples
-            for samples, format_ in zip(decoded, formats, strict=True)
+            samples.astype(np.int16).byteswap() if signal.format == BIG_ENDIAN_FORMAT else samples
+            for samples, signal in zip(decoded, signals, strict=True)
         ]
+
+    def _decode_plainly(self, piece: Piece, channels: list[int], first: int, last: int) -> list[np.ndarray]:
+        """As `_decode`, for plain 16-bit words: wfdb would parse the header once more for every piece."""
+        found: dict[int, np.ndarray] = {}
+        for name, signals in piece.header.signal_files().items():
+            columns = np.cumsum([0, *(signal.samples_per_frame for signal in signals)])
+            wanted = [channel for channel in channels if piece.header.signals[channel].file_name == name]
+            if not wanted:
+                continue
+            path = piece.header.path.with_name(name)
+            start = signals[0].offset + 2 * int(columns[-1]) * first
+            words = np.fromfile(path, dtype="<i2", count=int(columns[-1]) * (last - first), offset=start)
+            if words.size < columns[-1] * (last - first):
+                raise TruncatedFileError(path, f"samples of frames {first} to {last}", f"{words.size} of them")
+            frames = words.reshape(last - first, -1)
+            first_of_file = piece.header.signals.index(signals[0])
+            for channel in wanted:
+                column = columns[channel - first_of_file : channel - first_of_file + 2]
+                found[channel] = frames[:, column[0] : column[1]].reshape(-1)
+        return [found[channel] for channel in channels]
 
     def _decode_differences(self, piece: Piece, channels: list[int], first: int, last: int) -> list[np.ndarray]:
         """As `_decode`, for channels whose file holds differences."""
