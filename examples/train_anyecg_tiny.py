@@ -20,11 +20,11 @@ import numpy as np
 import transformers
 
 from anyecg_hf import TINY, AnyECGConfig, AnyECGQuantizerConfig, AnyECGRhythmQuantizer, AnyECGTokenizer
+from anyecg_hf.corpora.label_tables import SUPERCLASSES
 from anyecg_hf.evaluation.metrics import best_thresholds
 from anyecg_hf.training.export import export_checkpoint
 from anyecg_hf.training.finetuning import AnyECGClassifierWithCodes, class_probabilities, finetune_classifier
 from anyecg_hf.training.licensed_records import (
-    SUPERCLASSES,
     joint_fingerprint,
     list_records,
     refuse_leaks,

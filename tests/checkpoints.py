@@ -8,9 +8,9 @@ import torch
 from tests.models.tiny import tiny_config, tiny_quantizer_config
 
 from anyecg_hf import AnyECGRhythmQuantizer, AnyECGTokenizer
+from anyecg_hf.corpora.label_tables import SUPERCLASSES
 from anyecg_hf.training.export import export_checkpoint
 from anyecg_hf.training.finetuning import AnyECGClassifierWithCodes
-from anyecg_hf.training.licensed_records import SUPERCLASSES
 
 CODEBOOK_SIZE = 64
 WINDOW_PATCHES = 40

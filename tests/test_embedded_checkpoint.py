@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from anyecg_hf import TINY, AnyECGForSequenceClassification, AnyECGTokenizer
-from anyecg_hf.training.licensed_records import SUPERCLASSES
+from anyecg_hf.corpora.label_tables import SUPERCLASSES
 
 GOLDEN = Path(__file__).parent / "golden" / "anyecg_tiny.json"
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")

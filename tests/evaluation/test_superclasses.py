@@ -8,6 +8,7 @@ from tests.checkpoints import THRESHOLDS, WINDOW_PATCHES, random_classifier
 from tests.training.written_records import cleaned_records
 
 from anyecg_hf import AnyECGModel, AnyECGTokenizer
+from anyecg_hf.corpora.label_tables import SUPERCLASSES
 from anyecg_hf.evaluation.superclasses import (
     LabelledSplits,
     backbone_features,
@@ -16,7 +17,6 @@ from anyecg_hf.evaluation.superclasses import (
     report_on_superclasses,
     score_table,
 )
-from anyecg_hf.training.licensed_records import SUPERCLASSES
 
 NAMES = ("A", "B")
 

@@ -16,8 +16,9 @@ from examples import train_anyecg_tiny
 from tests.training.written_records import LEADS, ecg_counts, write_corpora, write_wfdb
 
 from anyecg_hf import TINY, AnyECGTokenizer
+from anyecg_hf.corpora.fingerprints import signal_fingerprint
 from anyecg_hf.records import find_records, read_record
-from anyecg_hf.training.licensed_records import ListedRecord, list_records, signal_fingerprint, split_records
+from anyecg_hf.training.licensed_records import ListedRecord, list_records, split_records
 
 HELD_OUT_FOLDS = (8, 9, 10)
 PTBXL_NAMES = re.compile(r"(?:HR(\d{5})|(\d{5})_[hl]r)")
@@ -36,13 +37,14 @@ def fold_of(name: str, folds: dict[int, int]) -> int | None:
 
 
 def fingerprint_of(path: Path) -> str | None:
-    """Fingerprint of a record, `None` if it cannot be read and so cannot be trained on."""
+    """Fingerprint of a record, `None` if it is flat or cannot be read, and so cannot be trained on."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         try:
-            return signal_fingerprint(read_record(path))
+            record = read_record(path)
         except ValueError:
             return None
+    return signal_fingerprint(record.signal_mv, record.lead_names)
 
 
 def held_out_fingerprints(root: Path) -> dict[str, str]:

@@ -3,9 +3,8 @@
 
 import numpy as np
 import pytest
-from tests.training.written_records import LEADS, ecg_counts, write_corpora, write_ptbxl_tables, write_wfdb
+from tests.training.written_records import ecg_counts, write_corpora, write_ptbxl_tables, write_wfdb
 
-from anyecg_hf.records import ECGRecord, read_record
 from anyecg_hf.training.licensed_records import (
     LICENSED_CORPORA,
     joint_fingerprint,
@@ -13,7 +12,6 @@ from anyecg_hf.training.licensed_records import (
     read_ptbxl_table,
     refuse_leaks,
     refuse_other_records,
-    signal_fingerprint,
     split_records,
 )
 
@@ -138,71 +136,6 @@ class TestListOfRecords:
         splits = split_records(list_records(tmp_path))
         names = [[entry.path.stem for entry in part] for part in (splits.train, splits.selection, splits.report)]
         assert names == [["00001_hr", "1"], ["00008_hr"], ["00009_hr"]]
-
-
-def as_record(counts: np.ndarray, gain: float = 1000.0, baseline: int = 0, leads=LEADS, rate: float = 500) -> ECGRecord:
-    return ECGRecord((counts - baseline) / gain, rate, tuple(leads[: len(counts)]))
-
-
-class TestSignalFingerprint:
-    counts = ecg_counts(3)
-    fingerprint = signal_fingerprint(as_record(counts))
-
-    @pytest.mark.parametrize("gain", [1000.0, 200.0, 4880.0, 7.3])
-    @pytest.mark.parametrize("baseline", [0, -5000, 30000])
-    def test_gain_and_baseline_do_not_matter(self, gain, baseline):
-        assert signal_fingerprint(as_record(self.counts, gain, baseline)) == self.fingerprint
-
-    def test_large_steps_are_counted_exactly_at_any_gain(self):
-        counts = self.counts.copy()
-        counts[:, 700:] += 9001
-        fingerprints = {signal_fingerprint(as_record(counts, gain, 20000)) for gain in (1000.0, 4880.0, 33.3)}
-        assert len(fingerprints) == 1
-
-    @pytest.mark.parametrize("gain", [1000.0, 4880.0, 33.3])
-    def test_samples_that_were_rescaled_once_keep_their_fingerprint(self, gain):
-        rescaled = np.rint(4.88 * (self.counts // 5)).astype(np.int64)
-        assert np.abs(np.diff(rescaled))[np.diff(rescaled) != 0].min() == 4
-        fingerprint = signal_fingerprint(as_record(rescaled))
-        assert signal_fingerprint(as_record(rescaled, gain, -777)) == fingerprint != self.fingerprint
-
-    def test_the_order_of_leads_does_not_matter(self):
-        order = np.random.default_rng(0).permutation(12)
-        shuffled = as_record(self.counts[order], leads=[LEADS[lead] for lead in order])
-        assert signal_fingerprint(shuffled) == self.fingerprint
-
-    def test_formats_do_not_matter(self, tmp_path):
-        stored = read_record(write_wfdb(tmp_path / "stored", self.counts, gain=200.0, baseline=512))
-        np.savetxt(tmp_path / "a.csv", self.counts.T / 1000, "%.3f", ",", header=",".join(LEADS), comments="")
-        table = read_record(tmp_path / "a.csv", sampling_rate=500, unit="mV")
-        np.save(tmp_path / "a.npy", self.counts)
-        array = read_record(tmp_path / "a.npy", sampling_rate=500, unit="uV", lead_names=LEADS)
-        assert {signal_fingerprint(record) for record in (stored, table, array)} == {self.fingerprint}
-
-    def test_missing_samples_do_not_hide_a_copy(self):
-        signals = [(self.counts - baseline) / gain for gain, baseline in ((1000.0, 0), (200.0, 9000))]
-        for signal in signals:
-            signal[2, 100:120] = np.nan
-        one, other = (signal_fingerprint(ECGRecord(signal, 500, LEADS)) for signal in signals)
-        assert one == other
-
-    def test_other_signals_have_other_fingerprints(self):
-        changed = self.counts.copy()
-        changed[4, 1000] += 1
-        others = [
-            as_record(ecg_counts(4)),
-            as_record(changed),
-            as_record(self.counts[:, :-1]),
-            as_record(self.counts[:11]),
-            as_record(self.counts[:, ::-1]),
-            as_record(self.counts, leads=(LEADS[1], LEADS[0], *LEADS[2:])),
-        ]
-        fingerprints = {self.fingerprint, *map(signal_fingerprint, others)}
-        assert len(fingerprints) == 7
-
-    def test_a_flat_lead_adds_nothing(self):
-        flat = np.vstack((self.counts[:2], np.full((1, self.counts.shape[1]), 5)))
-        assert signal_fingerprint(as_record(flat)) == signal_fingerprint(as_record(self.counts[:2]))
 
 
 def test_leaks_are_refused_by_name():

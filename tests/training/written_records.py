@@ -9,12 +9,11 @@ import numpy as np
 from tests.models.ecg_signals import heartbeats
 
 from anyecg_hf import AnyECGTokenizer
+from anyecg_hf.corpora.fingerprints import signal_fingerprint
 from anyecg_hf.records import ECGRecord
-from anyecg_hf.training.licensed_records import signal_fingerprint
 from anyecg_hf.training.windows import CleanedRecord
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
-SUPERCLASS_OF = {"NORM": "NORM", "IMI": "MI", "NDT": "STTC", "CRBBB": "CD", "LVH": "HYP", "SR": ""}
 
 
 def ecg_counts(seed: int, leads: int = 12, seconds: float = 3.0, sampling_rate: int = 500) -> np.ndarray:
@@ -43,7 +42,7 @@ def write_wfdb(
 
 
 def write_ptbxl_tables(folder: Path, rows: dict[int, dict[str, str]]) -> None:
-    """Writes `ptbxl_database.csv` with `ecg_id -> cells`, and `scp_statements.csv`."""
+    """Writes `ptbxl_database.csv` with `ecg_id -> cells`."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = ("age", "sex", "weight", "scp_codes", "strat_fold")
     defaults = {"age": "60", "sex": "0", "weight": "70", "scp_codes": "{'NORM': 100.0}", "strat_fold": "1"}
@@ -52,8 +51,6 @@ def write_ptbxl_tables(folder: Path, rows: dict[int, dict[str, str]]) -> None:
         filled = {**defaults, **cells}
         lines.append(",".join((str(ecg_id), *(f'"{filled[name]}"' for name in columns))))
     (folder / "ptbxl_database.csv").write_text("\n".join(lines) + "\n")
-    statements = [",description,diagnostic_class", *(f"{code},words,{name}" for code, name in SUPERCLASS_OF.items())]
-    (folder / "scp_statements.csv").write_text("\n".join(statements) + "\n")
 
 
 def write_corpora(root: Path) -> dict[str, np.ndarray]:
@@ -88,7 +85,7 @@ def cleaned_records(
         records.append(
             CleanedRecord(
                 name=f"written/{index}",
-                fingerprint=signal_fingerprint(record),
+                fingerprint=signal_fingerprint(record.signal_mv, record.lead_names),
                 patches=cleaned.patches.astype(np.float16),
                 patch_mask=cleaned.patch_mask,
                 lead_ids=tokenizer.feature(cleaned)["lead_ids"],

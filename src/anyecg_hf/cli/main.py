@@ -10,10 +10,10 @@ import warnings
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
-from anyecg_hf.cli import embed, env, inspect, run, tokenize
+from anyecg_hf.cli import corpora, embed, env, inspect, run, tokenize
 from anyecg_hf.version import __version__
 
-COMMANDS = (run, inspect, embed, tokenize, env)
+COMMANDS = (run, inspect, embed, tokenize, corpora, env)
 
 DESCRIPTION = """AnyECG on your recordings: rhythm codes, embeddings, class probabilities and pictures.
 

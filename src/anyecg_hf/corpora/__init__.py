@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 # Loaded when asked for: label tables and fingerprints serve people who have no `datasets`.
 _MODULES = {
+    **dict.fromkeys(("AuditEntry",), "audit"),
+    **dict.fromkeys(("AuditReport",), "audit_report"),
     **dict.fromkeys(("BucketedBatches", "PatchCollator"), "batches"),
     **dict.fromkeys(("ECGCorpusBuilder",), "building"),
     **dict.fromkeys(("CORPORA",), "catalogue"),
@@ -19,9 +21,12 @@ _MODULES = {
     **dict.fromkeys(("mix_corpora",), "mixing"),
     **dict.fromkeys(("PreparationReport",), "preparation_report"),
     **dict.fromkeys(("ECGSignal", "stored_signal"), "signal_feature"),
+    **dict.fromkeys(("assign_split", "split_by_patient"), "splitting"),
 }
 
 if TYPE_CHECKING:
+    from .audit import AuditEntry
+    from .audit_report import AuditReport
     from .batches import BucketedBatches, PatchCollator
     from .building import ECGCorpusBuilder
     from .catalogue import CORPORA
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from .mixing import mix_corpora
     from .preparation_report import PreparationReport
     from .signal_feature import ECGSignal, stored_signal
+    from .splitting import assign_split, split_by_patient
 
 
 def __getattr__(name: str) -> Any:
@@ -44,6 +50,8 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "CORPORA",
+    "AuditEntry",
+    "AuditReport",
     "BucketedBatches",
     "CorpusDescription",
     "CorpusError",
@@ -53,6 +61,7 @@ __all__ = [
     "PreparationReport",
     "anomaly",
     "arrhythmia_labels",
+    "assign_split",
     "challenge_labels",
     "classes_used",
     "clean_corpus",
@@ -60,6 +69,7 @@ __all__ = [
     "load_corpus",
     "mix_corpora",
     "record_of",
+    "split_by_patient",
     "stored_signal",
     "superclasses",
     "to_snomed",

@@ -14,11 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from anyecg_hf.records import ECGRecord, find_records
-
-SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
+from anyecg_hf.corpora.label_tables import superclasses
+from anyecg_hf.records import find_records
 
 SELECTION_FOLD = 8
 REPORT_FOLD = 9
@@ -111,28 +108,25 @@ class PTBXLRow:
 
 def read_ptbxl_table(folder: Path) -> dict[int, PTBXLRow]:
     """
-    Reads `ptbxl_database.csv` and `scp_statements.csv`.
+    Reads `ptbxl_database.csv`.
 
     Every diagnostic statement counts whatever its likelihood: zero means "not given" there, not "absent".
 
     Args:
-        folder (`Path`): The folder of both tables.
+        folder (`Path`): Its folder.
 
     Returns:
         `dict[int, PTBXLRow]`: by `ecg_id`.
     """
-    with open(folder / "scp_statements.csv", newline="") as table:
-        superclass_of = {row[""]: row["diagnostic_class"] for row in csv.DictReader(table) if row["diagnostic_class"]}
     rows = {}
     with open(folder / "ptbxl_database.csv", newline="") as table:
         for row in csv.DictReader(table):
-            found = {superclass_of[code] for code in ast.literal_eval(row["scp_codes"]) if code in superclass_of}
             age = _number(row["age"])
             rows[int(row["ecg_id"])] = PTBXLRow(
                 fold=int(row["strat_fold"]),
                 # 300 stands for every age above 89.
                 demographics=(min(age, 90.0) if age == age else age, _number(row["weight"]), _number(row["sex"])),
-                superclasses=tuple(name for name in SUPERCLASSES if name in found),
+                superclasses=superclasses(ast.literal_eval(row["scp_codes"])),
             )
     return rows
 
@@ -199,54 +193,12 @@ def split_records(listed: Iterable[ListedRecord]) -> RecordSplits:
     )
 
 
-def signal_fingerprint(record: ECGRecord) -> str:
-    """
-    Hash of a signal that survives another gain, baseline, lead order or format.
-
-    Copies of a record share the analog-to-digital steps between their samples, so the hash is over these steps, lead by
-    lead in the order of their names. A step to or from a missing sample counts as none.
-
-    Args:
-        record ([`ECGRecord`]): The record.
-
-    Returns:
-        `str`: hexadecimal digest.
-    """
-    digest = hashlib.sha256()
-    for lead in np.argsort(record.lead_names, kind="stable"):
-        differences = np.nan_to_num(np.diff(record.signal_mv[lead].astype(np.float64)))
-        sizes = np.abs(differences)
-        real = sizes[sizes > 1e-5]
-        if real.size:
-            digest.update(record.lead_names[lead].encode())
-            digest.update(np.rint(differences / _analog_to_digital_step(real)).astype(np.int32).tobytes())
-    return digest.hexdigest()
-
-
-def _analog_to_digital_step(sizes: np.ndarray) -> float:
-    """The step that differences `sizes` (in mV, with the rounding of float32) are multiples of."""
-    smallest = sizes[sizes < 1.1 * sizes.min()].mean()
-    step, few = smallest, sizes[sizes < 4.5 * smallest]
-    # Where samples were rescaled once (4.88 -> 5, 9.76 -> 10), the smallest difference is not the step.
-    for parts in range(1, 9):
-        multiples = few * parts / smallest
-        if np.abs(multiples - np.rint(multiples)).max() < 0.2:
-            step = smallest / parts
-            break
-    # Large differences are many steps and tell it more exactly; rounding them needs that.
-    for most in (16, 64, 256, 1024):
-        near = sizes[sizes < (most + 0.5) * step]
-        multiples = np.rint(near / step)
-        step = (near * multiples).sum() / (multiples * multiples).sum()
-    return float(step)
-
-
 def joint_fingerprint(fingerprints: Iterable[str]) -> str:
     """
     Hash of a set of records, whatever their order.
 
     Args:
-        fingerprints (`Iterable[str]`): Of the records' signals ([`signal_fingerprint`]).
+        fingerprints (`Iterable[str]`): Of the records' signals (`corpora.fingerprints.signal_fingerprint`).
 
     Returns:
         `str`: hexadecimal digest.

@@ -12,9 +12,11 @@ import torch
 from torch.utils.data import Dataset, Sampler
 from tqdm.auto import tqdm
 
+from anyecg_hf.corpora.fingerprints import signal_fingerprint
+from anyecg_hf.corpora.label_tables import SUPERCLASSES
 from anyecg_hf.models.anyecg import AnyECGTokenizer
 from anyecg_hf.records import read_record
-from anyecg_hf.training.licensed_records import SUPERCLASSES, ListedRecord, signal_fingerprint
+from anyecg_hf.training.licensed_records import ListedRecord
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +95,7 @@ def clean_records(
         result.records.append(
             CleanedRecord(
                 name=name,
-                fingerprint=signal_fingerprint(record),
+                fingerprint=signal_fingerprint(record.signal_mv, record.lead_names),
                 patches=features["input_values"].astype(np.float16),
                 patch_mask=cleaned.patch_mask,
                 lead_ids=features["lead_ids"],
