@@ -21,6 +21,7 @@ OPTIONS = {
     "inspect": ("RECORD", "--annotations", "--json", *READING),
     "embed": ("RECORD", "--output", "--json", "--stride", "--one-pass", *MODEL, *READING),
     "tokenize": ("RECORD", "--output", "--json", *MODEL, *READING),
+    "corpora": ("list", "audit"),
     "env": ("--json",),
 }
 

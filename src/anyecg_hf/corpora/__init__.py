@@ -20,6 +20,7 @@ _MODULES = {
     **dict.fromkeys(("corpus_builder", "load_corpus"), "loading"),
     **dict.fromkeys(("mix_corpora",), "mixing"),
     **dict.fromkeys(("PreparationReport",), "preparation_report"),
+    **dict.fromkeys(("PreparedCorpus", "write_corpus"), "sharding"),
     **dict.fromkeys(("ECGSignal", "stored_signal"), "signal_feature"),
     **dict.fromkeys(("assign_split", "split_by_patient"), "splitting"),
 }
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .loading import corpus_builder, load_corpus
     from .mixing import mix_corpora
     from .preparation_report import PreparationReport
+    from .sharding import PreparedCorpus, write_corpus
     from .signal_feature import ECGSignal, stored_signal
     from .splitting import assign_split, split_by_patient
 
@@ -59,6 +61,7 @@ __all__ = [
     "ECGSignal",
     "PatchCollator",
     "PreparationReport",
+    "PreparedCorpus",
     "anomaly",
     "arrhythmia_labels",
     "assign_split",
@@ -73,4 +76,5 @@ __all__ = [
     "stored_signal",
     "superclasses",
     "to_snomed",
+    "write_corpus",
 ]

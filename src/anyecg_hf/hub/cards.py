@@ -11,6 +11,7 @@ import jinja2
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
+from anyecg_hf.hub.templates import load_template
 from anyecg_hf.training.licensed_records import LICENSED_CORPORA
 
 TEMPLATE = "checkpoint.md.jinja"
@@ -33,15 +34,9 @@ def render_checkpoint_card(facts_file: str | os.PathLike, results: dict[str, Any
     facts_file = Path(facts_file)
     facts = yaml.safe_load(facts_file.read_text())
     _refuse_gaps(results)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(facts_file.parent),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown
-    )
     try:
         data = ModelCardData(**facts["metadata"], eval_results=_evaluation_results(results))
-        return environment.get_template(TEMPLATE).render(
+        return load_template(facts_file.parent / TEMPLATE).render(
             card_data=data.to_yaml(), facts=facts, results=results, corpora=_corpora(results)
         )
     except (jinja2.UndefinedError, KeyError, TypeError) as error:

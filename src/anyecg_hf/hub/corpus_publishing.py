@@ -1,0 +1,164 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A prepared corpus goes to the Hub, whole and in one commit."""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetCard, HfApi
+
+from anyecg_hf.corpora import CorpusError
+from anyecg_hf.corpora.building import SPLITS
+from anyecg_hf.corpora.shard_writing import DATA_FOLDER, SUMMARY_FOLDER, summary_path
+from anyecg_hf.corpora.sharding import CARD_FILE, GALLERY_FILE, PLAN_FILE, REPORT_FILE, PreparedCorpus
+from anyecg_hf.hub.corpus_cards import UNKNOWN_LICENCE
+
+# Options by which facts enter a corpus that only credentialed users may have.
+_CREDENTIALED_OPTIONS = {"mimic-iv-ecg": ("patients_csv",)}
+
+_OURS = re.compile(
+    rf"{DATA_FOLDER}/(?:{'|'.join(SPLITS)})-.*\.parquet|{SUMMARY_FOLDER}/[^/]*\.json|{re.escape(GALLERY_FILE)}"
+)
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file of a dataset: its `path` on the Hub and its size, `n_bytes`."""
+
+    path: str
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class PublishedCorpus:
+    """
+    What went, or would go, to the Hub.
+
+    Attributes:
+        repo_id (`str`): The dataset there.
+        files (`tuple[PublishedFile, ...]`): All of its files.
+        commit_url (`str` or `None`): The commit; `None` for a dry run.
+    """
+
+    repo_id: str
+    files: tuple[PublishedFile, ...]
+    commit_url: str | None = None
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all files."""
+        return sum(file.n_bytes for file in self.files)
+
+
+def publish_corpus(
+    folder: str | os.PathLike,
+    repo_id: str,
+    *,
+    private: bool = False,
+    dry_run: bool = False,
+    token: str | None = None,
+) -> PublishedCorpus:
+    """
+    Uploads the folder of a prepared corpus to a dataset on the Hub, which is made if need be. One commit brings all
+    files and removes the shards that another plan had left there, so that nobody sees a mixture. After an interruption
+    what was uploaded is not sent again.
+
+    Args:
+        folder (`str` or `os.PathLike`):
+            What [`write_corpus`], [`write_corpus_gallery`] and [`write_corpus_card`] filled.
+        repo_id (`str`):
+            The dataset, for example `"org/ptb-xl-ecg"`.
+        private (`bool`, *optional*, defaults to `False`):
+            Whether it must be private. One that is public is not used then.
+        dry_run (`bool`, *optional*, defaults to `False`):
+            Whether to check and list only. The Hub is not asked anything.
+        token (`str`, *optional*):
+            Of the Hub; by default the one that is logged in.
+
+    Returns:
+        [`PublishedCorpus`]
+
+    Raises:
+        [`CorpusError`]: if the folder is not complete, or has no card of these very files; if it must not be public; if
+            the dataset is public that must be private.
+        `huggingface_hub.errors.HfHubHTTPError`: if the Hub refuses.
+    """
+    prepared = PreparedCorpus.read(folder)
+    _check_card(prepared)
+    if not private:
+        _refuse_secrets(prepared)
+    files = tuple(PublishedFile(path, (prepared.folder / path).stat().st_size) for path in _paths(prepared))
+    if dry_run:
+        return PublishedCorpus(repo_id, files)
+    api = HfApi(token=token)
+    # `None`, for an organisation may have decided that all of its repositories are private.
+    api.create_repo(repo_id, repo_type="dataset", private=private or None, exist_ok=True)
+    found = api.dataset_info(repo_id)
+    if private and not found.private:
+        raise CorpusError(
+            repo_id, "a private dataset", "a public one of this name", "Make it private on the Hub, or choose another."
+        )
+    stale = sorted(_ours(item.rfilename for item in found.siblings or ()) - {file.path for file in files})
+    commit = api.create_commit(
+        repo_id,
+        repo_type="dataset",
+        operations=[
+            *(CommitOperationDelete(path_in_repo=path) for path in stale),
+            *(CommitOperationAdd(file.path, os.fspath(prepared.folder / file.path)) for file in files),
+        ],
+        commit_message=f"{prepared.plan.corpus} by anyecg_hf, plan {prepared.plan.fingerprint[:16]}",
+        # Refused if anything has changed there in the meantime.
+        parent_commit=found.sha,
+    )
+    return PublishedCorpus(repo_id, files, commit.commit_url)
+
+
+def _paths(prepared: PreparedCorpus) -> list[str]:
+    """Files of the dataset, the card first."""
+    folder = prepared.folder
+    found = [folder / name for name in (CARD_FILE, GALLERY_FILE, REPORT_FILE, PLAN_FILE)]
+    found += [summary_path(folder, shard.name) for shard in prepared.shards]
+    found += prepared.parquet_paths
+    return [path.relative_to(folder).as_posix() for path in found if path.is_file()]
+
+
+def _ours(paths: Iterable[str]) -> set[str]:
+    """Those of the paths that a push of another plan may have left, or that `datasets` would load with our files."""
+    return {path for path in paths if _OURS.fullmatch(path)}
+
+
+def _check_card(prepared: PreparedCorpus) -> None:
+    path = prepared.folder / CARD_FILE
+    if not path.is_file():
+        raise CorpusError(path, "the card of the dataset", "no file", "Write it with `write_corpus_card`.")
+    if prepared.plan.fingerprint[:16] not in path.read_text(encoding="utf-8"):
+        raise CorpusError(
+            path,
+            f"the card of these files (plan {prepared.plan.fingerprint[:16]})",
+            "that of others",
+            "Write it anew with `write_corpus_card`.",
+        )
+
+
+def _refuse_secrets(prepared: PreparedCorpus) -> None:
+    licence = DatasetCard.load(prepared.folder / CARD_FILE).data.license
+    if licence == UNKNOWN_LICENCE:
+        raise CorpusError(
+            prepared.folder,
+            "a licence that allows others to have these records",
+            "an unknown one",
+            "State it with the option `licence`, or publish them for yourself only (`private`).",
+        )
+    for option in _CREDENTIALED_OPTIONS.get(prepared.plan.corpus, ()):
+        if prepared.plan.options.get(option) is not None:
+            raise CorpusError(
+                prepared.folder,
+                "what anyone may have",
+                f"facts from `{option}`, which its terms forbid to share",
+                "Prepare the corpus without that option, or publish it for yourself only (`private`).",
+            )
+
+
+__all__ = ["PublishedCorpus", "PublishedFile", "publish_corpus"]

@@ -1,0 +1,36 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Templates of cards."""
+
+from pathlib import Path
+
+import jinja2
+
+
+def load_template(path: Path) -> jinja2.Template:
+    """
+    Loads the template of a card, in Markdown. Whatever it names must be there when it is rendered: a gap is
+    `jinja2.UndefinedError`. The filter `cell` fits a text into a cell of a table.
+
+    Args:
+        path (`Path`): The template.
+
+    Returns:
+        `jinja2.Template`
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(path.parent),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown
+    )
+    environment.filters["cell"] = table_cell
+    return environment.get_template(path.name)
+
+
+def table_cell(text: str) -> str:
+    """A text on one line, in which nothing ends a cell or starts HTML."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+__all__ = ["load_template", "table_cell"]
