@@ -66,7 +66,7 @@ def copy_records(source: Path, target: Path, copies: int) -> Path:
 def ingest(root: Path, output: Path, form: str, num_proc: int) -> int:
     """WFDB -> Parquet; returns the number of records."""
     shutil.rmtree(output, ignore_errors=True)
-    return write_corpus(corpus_builder("folder", root), output, form=form, num_proc=num_proc, shard_mb=50).n_records
+    return write_corpus(corpus_builder("folder", root), output, form=form, num_proc=num_proc, shard_mb=50).counts.n_rows
 
 
 def rdsamp_loop(paths: list[Path]) -> int:

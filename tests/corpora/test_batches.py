@@ -68,6 +68,12 @@ class TestOrder:
         batches = batches_of(cleaned)
         assert list(batches) == list(batches)
 
+    def test_rows_must_be_cleaned(self, cleaned):
+        with pytest.raises(ValueError, match="expected rows of `clean_corpus`, got a dataset without n_leads"):
+            batches_of(corpus([row(0)]))
+        with pytest.raises(ValueError, match="expected one split"):
+            batches_of(datasets.DatasetDict({"train": cleaned}))
+
     def test_sizes_must_be_positive(self, cleaned):
         for name in ("batch_size", "pool_size", "length_step"):
             with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0"):
@@ -99,11 +105,59 @@ class TestResume:
             after.load_state_dict(state)
             assert list(after) == uninterrupted[stopped_after:]
 
+    @pytest.mark.parametrize("streaming", [True, False])
+    def test_after_a_resumed_iteration_the_next_is_whole(self, cleaned, streaming):
+        batches = batches_of(stream_of(cleaned) if streaming else cleaned)
+        whole, started = list(batches), batches.state_dict()
+        iterator = iter(batches)
+        states = [batches.state_dict() for _, _ in zip(range(4), iterator, strict=False)]
+        batches.load_state_dict(states[-1])
+        assert list(batches) == whole[4:]
+        assert list(batches) == whole
+        batches.load_state_dict(states[-1])
+        batches.load_state_dict(started)
+        assert list(batches) == whole
+
+    def test_a_state_of_other_settings_is_refused(self, cleaned):
+        state = batches_of(cleaned).state_dict()
+        with pytest.raises(ValueError, match=r"got one of pool_size 5 \(here 6\), seed 4 \(here 5\)"):
+            batches_of(cleaned, pool_size=6, seed=5).load_state_dict(state)
+        with pytest.raises(ValueError, match=r"n_rows 13 \(here 3\)"):
+            batches_of(cleaned.select(range(3))).load_state_dict(state)
+
+    @pytest.mark.parametrize("streaming", [True, False])
+    def test_a_state_of_another_number_of_workers_is_refused(self, cleaned, streaming):
+        batches = batches_of(stream_of(cleaned, num_shards=4) if streaming else cleaned)
+        next(iter(batches))
+        batches.load_state_dict(batches.state_dict())
+        loader = torch.utils.data.DataLoader(batches, batch_size=None, num_workers=2)
+        with pytest.raises(ValueError, match="of as many DataLoader workers as there are, 2, got one of 0"):
+            list(loader)
+
+    def test_workers_alone_know_where_they_are(self, cleaned):
+        batches = batches_of(cleaned)
+        list(torch.utils.data.DataLoader(batches, batch_size=None, num_workers=1))
+        with pytest.raises(RuntimeError, match="StatefulDataLoader of torchdata"):
+            batches.state_dict()
+        batches.set_epoch(1)
+        assert batches.state_dict()["epoch"] == 1
+
     def test_after_the_last_batch_the_state_is_that_of_a_new_iteration(self, cleaned):
         batches = batches_of(cleaned)
         started = batches.state_dict()
         list(batches)
         assert batches.state_dict() == started
+
+
+def test_workers_that_stay_hear_of_a_new_epoch(cleaned):
+    batches = batches_of(cleaned)
+    loader = torch.utils.data.DataLoader(batches, batch_size=None, num_workers=1, persistent_workers=True)
+    found = []
+    for epoch in range(2):
+        batches.set_epoch(epoch)
+        found.append(list(loader))
+    assert found[0] != found[1]
+    assert found[0] == list(batches_of(cleaned))
 
 
 class TestPadding:

@@ -4,9 +4,11 @@ import dataclasses
 import errno
 import logging
 import os
+import pickle
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import datasets
 import numpy as np
 import pytest
 from tests.corpora.written_rows import RATE_HZ, stored
@@ -124,11 +126,13 @@ def test_strict_names_the_record(root, cache_dir, num_proc):
         load_corpus("written", root, strict=True, cache_dir=cache_dir, num_proc=num_proc)
 
 
-def test_a_stream_logs_what_it_leaves_out(root, caplog):
+def test_a_stream_logs_once_what_it_leaves_out(root, caplog):
     np.save(root / "train" / "b.npy", np.zeros((2, 5), dtype=np.int16))
+    stream = load_corpus("written", root, split="train", streaming=True)
     with caplog.at_level(logging.WARNING):
-        assert names(load_corpus("written", root, split="train", streaming=True)) == ["a", "c"]
-    assert "left out: train/b.npy" in caplog.text
+        for _ in range(2):
+            assert names(stream) == ["a", "c"]
+    assert caplog.text.count("left out: train/b.npy") == 1
 
 
 def test_oddities_are_noted_and_the_record_kept(root, cache_dir):
@@ -225,6 +229,10 @@ def test_options_of_a_corpus_are_checked(root, cache_dir):
     assert load_corpus("written", root, offset_mv=1.0, cache_dir=cache_dir)
     with pytest.raises(ValueError, match="written has no option 'rate'; it has offset_mv"):
         load_corpus("written", root, rate=100)
+    with pytest.raises(ValueError, match="georgia has no option 'rate'; it has none"):
+        load_corpus("georgia", root, rate=100)
+    with pytest.raises(ValueError, match=r"`split` must be one split, got \['train', 'test'\]"):
+        load_corpus("written", root, split=["train", "test"])
     with pytest.raises(ValueError, match="one of the corpora .*, got 'ptbxl'"):
         load_corpus("ptbxl", root)
     with pytest.raises(ValueError, match="`labels` must be one of snomed, native, superclass, got 'scp'"):
@@ -252,9 +260,43 @@ def test_every_shard_of_a_stream_is_a_record(root):
     assert sorted(names(stream.shuffle(seed=1, buffer_size=1))) == ["a", "b", "c"]
 
 
-def test_a_cache_among_the_records_is_refused(root):
+@pytest.mark.parametrize("way", ["straight", "link", "detour"])
+def test_a_cache_among_the_records_is_refused(root, tmp_path, way):
+    (tmp_path / "link").symlink_to(root)
+    folder = {"straight": root, "link": tmp_path / "link", "detour": root / "test" / ".."}[way]
     with pytest.raises(ValueError, match="`cache_dir` must not lie within `data_dir`"):
-        load_corpus("written", root, cache_dir=root / "cache")
+        load_corpus("written", root, cache_dir=folder / "cache")
+
+
+def test_a_folder_may_be_in_the_users_home(root, cache_dir, monkeypatch):
+    monkeypatch.setenv("HOME", str(root.parent))
+    monkeypatch.setenv("USERPROFILE", str(root.parent))
+    assert names(load_corpus("written", "~/written", split="test", cache_dir=cache_dir)) == ["d"]
+
+
+def test_a_stream_can_be_written_and_shown_in_any_format(root, tmp_path):
+    stream = load_corpus("written", root, split="train", streaming=True)
+    assert next(iter(stream.with_format("arrow"))).column("record_id").to_pylist() == ["a"]
+    stream.to_parquet(tmp_path / "train.parquet")
+    again = datasets.Dataset.from_parquet(str(tmp_path / "train.parquet"), cache_dir=str(tmp_path))
+    assert again.features == stream.features
+    np.testing.assert_array_equal(again[2]["signal"], next(iter(stream.skip(2)))["signal"])
+
+
+@pytest.mark.parametrize("labels", ["snomed", "native"])
+def test_a_stream_can_be_sent_to_another_process(root, labels):
+    stream = load_corpus("written", root, split="train", streaming=True, labels=labels)
+    assert names(pickle.loads(pickle.dumps(stream))) == ["a", "b", "c"]
+
+
+def test_rows_wait_for_being_written_as_long_as_they_are_few_bytes(root, cache_dir, monkeypatch):
+    builder = corpus_builder("written", root, cache_dir=cache_dir)
+    monkeypatch.setattr(CorpusFiles, "of_folder", classmethod(lambda cls, *_: files))
+    for row_bytes, n_rows in ((1 << 20, 64), (16 << 20, 4), (1 << 30, 1)):
+        paths = tuple(f"train/{name}.npy" for name in "abc")
+        files = CorpusFiles(root, paths, n_bytes=3 * row_bytes)
+        builder._split_generators(datasets.StreamingDownloadManager())
+        assert builder._writer_batch_size == n_rows
 
 
 def test_reasons_name_files_below_the_root(root, cache_dir):

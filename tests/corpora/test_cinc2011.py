@@ -69,6 +69,9 @@ def test_a_table_may_stand_for_the_lists(tmp_path):
     write_table(corpus.root / "quality.csv", [{"record": "1002603", "quality": "good"}])
     with pytest.raises(CorpusError, match="expected acceptable or unacceptable, found 'good'"):
         corpus.load(tmp_path / "cache")
+    write_table(corpus.root / "quality.csv", [{"record": "1002603", "class": "acceptable"}])
+    with pytest.raises(CorpusError, match="expected the columns record, quality, found no quality"):
+        corpus.load(tmp_path / "cache")
 
 
 def test_the_real_records_come_out_as_they_are(records_dir: Path, tmp_path):

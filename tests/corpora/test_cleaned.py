@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from datasets import load_from_disk
+from datasets import DatasetDict, load_from_disk
 from tests.corpora.written_rows import corpus, row
 
 from anyecg_hf import AnyECGTokenizer
+from anyecg_hf.corpora import cleaned as cleaned_module
 from anyecg_hf.corpora.batches import PatchCollator
 from anyecg_hf.corpora.cleaned import clean_corpus, record_of
+from anyecg_hf.corpora.signal_feature import ECGSignal
 from anyecg_hf.records import StoredSignal
 
 
@@ -97,3 +99,49 @@ def test_other_settings_are_computed_anew(tmp_path):
     dataset = load_from_disk(tmp_path / "corpus")
     paths = {clean_corpus(dataset, AnyECGTokenizer(notch_hz=hz)).cache_files[0]["filename"] for hz in (50, 60)}
     assert len(paths) == 2
+
+
+def test_a_tokenizer_that_was_saved_and_loaded_finds_what_was_computed(tmp_path):
+    corpus([row(0)]).save_to_disk(tmp_path / "corpus")
+    dataset = load_from_disk(tmp_path / "corpus")
+    AnyECGTokenizer(notch_hz=60).save_pretrained(tmp_path / "tokenizer")
+    loaded = AnyECGTokenizer.from_pretrained(tmp_path / "tokenizer")
+    paths = {
+        clean_corpus(dataset, tokenizer).cache_files[0]["filename"]
+        for tokenizer in (AnyECGTokenizer(notch_hz=60), loaded)
+    }
+    assert len(paths) == 1
+
+
+def test_another_version_of_the_package_cleans_anew(tmp_path, monkeypatch):
+    corpus([row(0)]).save_to_disk(tmp_path / "corpus")
+    dataset = load_from_disk(tmp_path / "corpus")
+    before = clean_corpus(dataset, AnyECGTokenizer()).cache_files
+    monkeypatch.setattr(cleaned_module, "__version__", "0.0.0")
+    assert clean_corpus(dataset, AnyECGTokenizer()).cache_files != before
+
+
+def test_a_stream_must_know_its_columns(tokenizer):
+    stream = corpus([row(0)]).to_iterable_dataset().map(lambda example: {"one": 1})
+    with pytest.raises(ValueError, match="pass `features` to its `map`"):
+        clean_corpus(stream, tokenizer)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("shown_as", ["torch", "numpy", None, "raw"])
+def test_it_does_not_matter_how_rows_are_shown(tokenizer, shown_as, streaming):
+    dataset = corpus([row(0), row(1, n_leads=3, age_years=50.0)])
+    expected = clean_corpus(dataset, tokenizer)
+    shown = dataset.to_iterable_dataset() if streaming else dataset
+    if shown_as == "raw":
+        shown = shown.cast_column("signal", ECGSignal(decode=False))
+    else:
+        shown = shown.with_format(shown_as)
+    found = list(clean_corpus(shown, tokenizer))
+    np.testing.assert_equal(found, list(expected))
+
+
+def test_a_dictionary_of_splits_is_refused(tokenizer):
+    splits = DatasetDict({"train": corpus([row(0)])})
+    with pytest.raises(ValueError, match="expected one split of a corpus, got a dictionary of 'train'"):
+        clean_corpus(splits, tokenizer)

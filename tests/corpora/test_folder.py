@@ -237,3 +237,11 @@ def test_copies_of_a_real_record_in_other_formats_are_passed_over(records_dir: P
 def test_real_tables_of_labels_are_no_records(records_dir: Path, tmp_path):
     with pytest.raises(RecordError, match="expected records in one of the formats"):
         load_corpus("folder", data_dir=records_dir / "labels", cache_dir=tmp_path)
+
+
+def test_columns_of_labels_are_several_and_of_a_table(root, tmp_path):
+    table = write_table(tmp_path / "labels.csv", [{"record": "b/y", "AF": "1"}])
+    with pytest.raises(ValueError, match=r"`label_columns` must be a sequence of names such as \['AF'\], got 'AF'"):
+        corpus_builder("folder", root, labels_csv=table, label_columns="AF")
+    with pytest.raises(ValueError, match="`label_columns` are columns of `labels_csv`"):
+        corpus_builder("folder", root, label_columns=["AF"])

@@ -40,6 +40,8 @@ class TestMITBIH(SiteBattery):
         # LUDB has a record 100, the corpus itself copies of its own with other names.
         for stem in ("data/100", "x_mitdb/x_100", "110", "999"):
             write_record(corpus.root, stem, RecordText(), [SignalFile(".dat")])
+        write_record(corpus.root, "ludb/101", RecordText(), [SignalFile(".dat")])  # of this corpus, 101 is not here
+        (corpus.root / "ludb/101.ii").touch()
         rows, report = written_report("mit-bih", corpus.root, cache_dir)
         assert set(rows) == {"100", "201", "202"} and not report.lines
         np.testing.assert_array_equal(rows["100"]["signal"], corpus.rows["100"].signal.to_millivolts())

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections import Counter
 
+import datasets
 import pytest
 from tests.corpora.written_rows import corpus, row
 
@@ -56,6 +57,8 @@ def test_what_cannot_be_mixed_is_refused(corpora):
     stream = corpora["small"].to_iterable_dataset()
     with pytest.raises(ValueError, match="at least one dataset"):
         mix_corpora({})
+    with pytest.raises(ValueError, match="expected one split of a corpus, got a dictionary of 'train'"):
+        mix_corpora({"small": datasets.DatasetDict({"train": corpora["small"]})})
     with pytest.raises(ValueError, match="all streams or all not"):
         mix_corpora({**corpora, "stream": stream})
     with pytest.raises(ValueError, match="pass `weights`"):

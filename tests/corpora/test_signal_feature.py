@@ -11,6 +11,7 @@ from datasets import Features, Value
 from tests.corpora.written_rows import corpus, row, stored
 
 from anyecg_hf.corpora import ECGSignal, stored_signal
+from anyecg_hf.corpora.array_feature import BinaryArray
 from anyecg_hf.records import StoredSignal
 
 DTYPES = ("int16", "int32", "float16", "float32", "float64")
@@ -71,6 +72,47 @@ def test_a_map_that_looks_at_the_signal_leaves_it_as_stored():
     assert dataset.features["signal"] == ECGSignal()
     kept = stored_signal(dataset.cast_column("signal", ECGSignal(decode=False))[0]["signal"])
     assert kept.samples.tobytes() == stored(2, 4).samples.tobytes()
+
+
+def kept_form(dataset: datasets.Dataset):
+    return stored_signal(dataset.cast_column("signal", ECGSignal(decode=False))[0]["signal"])
+
+
+def test_a_signal_that_a_map_returns_is_stored_as_returned():
+    dataset = corpus([row(0), row(1)])
+    shown = dataset[0]["signal"]
+    for returned in (lambda example: example, lambda example: {"signal": example["signal"] * 2}):
+        mapped = dataset.map(returned)
+        assert mapped.features["signal"] == ECGSignal()
+        assert kept_form(mapped).samples.dtype == np.float32
+    np.testing.assert_array_equal(mapped[0]["signal"], shown * 2)
+    assert dataset.class_encode_column("corpus").features["signal"] == ECGSignal()
+
+
+def test_what_is_no_signal_stays_as_lists():
+    dataset = corpus([row(0)])
+    for value in ([1.0, 2.0], [[[1.0]]], [[1.0], [1.0, 2.0]], [["a"]]):
+        mapped = dataset.map(lambda example, value=value: {"signal": value})
+        assert isinstance(mapped.features["signal"], datasets.List)
+        assert mapped[0]["signal"] == value
+
+
+def test_lists_of_millivolts_can_be_cast_to_it():
+    signal_mv = [[0.5, None, 1.0], [0.0, 0.25, -1.0]]
+    published = Features({"signal": datasets.List(datasets.List(Value("float32")))})
+    dataset = datasets.Dataset.from_list([{"signal": signal_mv}, {"signal": None}], features=published)
+    cast = dataset.cast_column("signal", ECGSignal())
+    np.testing.assert_array_equal(cast[0]["signal"], np.array(signal_mv, dtype=np.float32))
+    assert cast[1]["signal"] is None
+    with pytest.raises(TypeError, match="expected a signal as lists of numbers"):
+        datasets.Dataset.from_dict({"signal": [["a"]]}).cast_column("signal", ECGSignal())
+
+
+@pytest.mark.parametrize("feature", [ECGSignal(), ECGSignal(decode=False), BinaryArray("float16")])
+def test_a_dataset_card_can_name_it(feature):
+    features = Features({"signal": feature})
+    assert Features._from_yaml_list(features._to_yaml_list()) == features
+    assert Features.from_dict(features.to_dict()) == features
 
 
 def test_decoding_can_be_off():

@@ -38,6 +38,21 @@ def test_columns_may_be_named_by_the_caller(tmp_path):
     assert keyed_table(path, "record", header=("record", "label"))["A2"] == {"record": "A2", "label": "O"}
 
 
+def test_a_missing_column_is_named_beside_those_that_are_there(table):
+    table.write_text("id;text\n1;a\n")
+    expected = "expected the columns id, text, found no id, text among 'id;text'. Columns have commas between them."
+    with pytest.raises(CorpusError, match=expected):
+        list(read_table(table, ["id", "text"]))
+
+
+def test_a_column_must_not_occur_twice(table):
+    table.write_text("id,text,text,,\n1,a,b,,\n")
+    with pytest.raises(CorpusError, match="expected every column once, found 'text' more than once"):
+        list(read_table(table, ["id"]))
+    table.write_text("id,,\n1,,\n")  # empty columns of a spreadsheet
+    assert list(read_table(table, ["id"])) == [{"id": "1", "": ""}]
+
+
 def test_rows_of_another_width_are_refused(table):
     for row in ("3", "3,c,d"):
         table.write_text(f"id,text\n1,a\n\n{row}\n")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..models.anyecg.batching_anyecg import pad_features
+from .schema import check_one_split
 
 _PATCH_KEYS = ("input_values", "attention_mask", "lead_ids", "scale")
 
@@ -60,7 +61,7 @@ class PatchCollator:
 @dataclass
 class PaddingCount:
     """
-    Tokens of the batches so far.
+    Tokens of the batches that this process has dealt; `DataLoader` workers count their own.
 
     Attributes:
         records (`int`): Rows.
@@ -104,7 +105,8 @@ class BucketedBatches(torch.utils.data.IterableDataset):
 
     A `datasets.Dataset` is shuffled as a whole. Of a stream the order of its shards, which for a corpus read from its
     own files are its records, is shuffled by `dataset.shuffle(seed, buffer_size=1)`. In `DataLoader` workers each takes
-    its share. For several nodes, pass a part from `datasets.distributed.split_dataset_by_node`.
+    its share, and each has a state of its own: `torchdata`'s `StatefulDataLoader` gathers them. For several nodes, pass
+    a part from `datasets.distributed.split_dataset_by_node`; their numbers of batches may differ.
 
     Args:
         dataset (`datasets.Dataset` or `datasets.IterableDataset`):
@@ -123,7 +125,7 @@ class BucketedBatches(torch.utils.data.IterableDataset):
             Of the order.
 
     Raises:
-        `ValueError`: if a size is not positive.
+        `ValueError`: if a size is not positive, or the dataset is not one of cleaned rows.
 
     Example:
 
@@ -149,6 +151,9 @@ class BucketedBatches(torch.utils.data.IterableDataset):
         for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {size}.")
+        check_one_split(dataset)
+        if dataset.features is not None and not {"n_leads", "n_patches"} <= dataset.features.keys():
+            raise ValueError("expected rows of `clean_corpus`, got a dataset without n_leads and n_patches.")
         self.dataset = dataset
         self.batch_size = batch_size
         self.collate = PatchCollator() if collate is None else collate
@@ -156,20 +161,45 @@ class BucketedBatches(torch.utils.data.IterableDataset):
         self.pool_size = pool_size
         self.length_step = length_step
         self.seed = seed
-        self.epoch = 0
+        # Shared with `DataLoader` workers, also with those that stay for several epochs.
+        self._epoch = torch.tensor(0).share_memory_()
+        self._is_dealt_in_workers = torch.tensor(False).share_memory_()
         self.padding = PaddingCount()
-        self._start = _Place()
-        self._place = self._start
+        self._start = self._place = _Place()
+        self._n_workers_at_start: int | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose order is dealt."""
+        return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of an epoch; the next iteration starts at its beginning."""
-        self.epoch = epoch
-        self._start = self._place = _Place()
+        self._go_to(_Place(), epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the iteration is: what `load_state_dict` takes, and JSON or `torch.save` keep."""
+        """
+        Where the iteration is.
+
+        Returns:
+            `dict[str, Any]`: what `load_state_dict` takes, and JSON or `torch.save` keep.
+
+        Raises:
+            `RuntimeError`: if the batches are dealt in `DataLoader` workers, and this is not one of them.
+        """
+        if self._is_dealt_in_workers and torch.utils.data.get_worker_info() is None:
+            raise RuntimeError(
+                "batches are dealt in DataLoader workers, which alone know where they are: use the StatefulDataLoader"
+                " of torchdata, or no workers. After `set_epoch` there is a state again."
+            )
         place = self._place
-        return {"epoch": self.epoch, "pool": place.pool, "batches": place.batches, "stream": place.stream}
+        return {
+            "epoch": self.epoch,
+            "pool": place.pool,
+            "batches": place.batches,
+            "stream": place.stream,
+            "settings": {**self._settings(), "n_workers": _n_workers()},
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """
@@ -177,12 +207,22 @@ class BucketedBatches(torch.utils.data.IterableDataset):
 
         Args:
             state (`dict[str, Any]`): From `state_dict` of the same dataset and settings.
+
+        Raises:
+            `ValueError`: if it is of other settings, which would repeat rows and leave out others. That it is of as
+                many workers is checked when the iteration starts.
         """
-        self.epoch = state["epoch"]
-        self._start = self._place = _Place(state["pool"], state["batches"], copy.deepcopy(state["stream"]))
+        settings = dict(state["settings"])
+        n_workers = settings.pop("n_workers")
+        own = self._settings()
+        odd = [f"{name} {settings.get(name)} (here {own[name]})" for name in own if settings.get(name) != own[name]]
+        if odd:
+            raise ValueError(f"the state must be of the same dataset and settings, got one of {', '.join(odd)}.")
+        self._go_to(_Place(state["pool"], state["batches"], copy.deepcopy(state["stream"])), state["epoch"])
+        self._n_workers_at_start = n_workers
 
     def __iter__(self) -> Iterator[Any]:
-        start, self._start = self._start, _Place()
+        start = self._take_start()
         already_dealt = start.batches
         for place, rows, following in self._pools(start):
             batches = self._deal(rows, place.pool)
@@ -193,6 +233,33 @@ class BucketedBatches(torch.utils.data.IterableDataset):
                 yield self.collate(batch)
             already_dealt = 0
         self._place = _Place()
+
+    def _go_to(self, place: _Place, epoch: int) -> None:
+        self._epoch.fill_(epoch)
+        self._is_dealt_in_workers.fill_(torch.utils.data.get_worker_info() is not None)
+        self._start = self._place = place
+        self._n_workers_at_start = None
+
+    def _take_start(self) -> _Place:
+        """Where this iteration starts; the next one starts at the beginning."""
+        n_workers, at_start = _n_workers(), self._n_workers_at_start
+        start, self._start, self._n_workers_at_start = self._start, _Place(), None
+        if start != _Place() and at_start != n_workers:
+            raise ValueError(
+                f"the state must be of as many DataLoader workers as there are, {n_workers}, got one of {at_start}:"
+                " each has its share of the rows, so that some would be repeated and others left out."
+            )
+        if n_workers:
+            self._is_dealt_in_workers.fill_(True)
+        return start
+
+    def _settings(self) -> dict[str, Any]:
+        """What the order of the batches depends on beside the place."""
+        is_stream = isinstance(self.dataset, datasets.IterableDataset)
+        return {
+            "n_rows": None if is_stream else len(self.dataset),
+            **{name: getattr(self, name) for name in ("batch_size", "shuffle", "pool_size", "length_step", "seed")},
+        }
 
     def _pools(self, start: _Place) -> Iterator[tuple[_Place, list[dict[str, Any]], _Place]]:
         """Every pool with its place and the place after it."""
@@ -206,8 +273,8 @@ class BucketedBatches(torch.utils.data.IterableDataset):
 
     def _pools_of_stream(self, start: _Place) -> Iterator[tuple[_Place, list[dict[str, Any]], _Place]]:
         self.dataset.set_epoch(self.epoch)
-        if start.stream is not None:
-            self.dataset.load_state_dict(copy.deepcopy(start.stream))
+        # Without a state, too: a dataset starts every iteration of an epoch from the last that it was given.
+        self.dataset.load_state_dict(copy.deepcopy(start.stream or {}))
         stream, place = iter(self.dataset), start
         while rows := list(islice(stream, self.pool_size)):
             following = _Place(place.pool + 1, stream=copy.deepcopy(self.dataset.state_dict()))
@@ -236,6 +303,11 @@ class BucketedBatches(torch.utils.data.IterableDataset):
             for first in range(0, len(bucket), self.batch_size)
         ]
         return [batches[index] for index in generator.permutation(len(batches))] if self.shuffle else batches
+
+
+def _n_workers() -> int:
+    worker = torch.utils.data.get_worker_info()
+    return 0 if worker is None else worker.num_workers
 
 
 def _rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 SPLITS = ("train", "validation", "test")
 # Median over leads of the range that they cover in mV; outside of it a gain or unit is probably wrong.
 PLAUSIBLE_RANGE_MV = (0.1, 10.0)
+# What rows that wait for being written may take, in bytes of the source.
+_WAITING_BYTES = 64 << 20
 
 
 @dataclass
@@ -72,7 +74,7 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
 
     BUILDER_CONFIG_CLASS = CorpusConfig
     VERSION = datasets.Version("1.0.0")
-    DEFAULT_WRITER_BATCH_SIZE = 64  # long records are megabytes each
+    DEFAULT_WRITER_BATCH_SIZE = 64  # fewer where records are long
 
     description: ClassVar[CorpusDescription]
     # Whether the records' annotations belong to the corpus's labels.
@@ -90,20 +92,23 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
         self, cache_dir: str | None = None, data_dir: str | None = None, strict: bool = False, **config_kwargs
     ):
         self.strict = strict
-        if (
-            data_dir is not None
-            and cache_dir is not None
-            and Path(cache_dir).absolute().is_relative_to(Path(data_dir).absolute())
-        ):
-            raise ValueError(f"`cache_dir` must not lie within `data_dir` ({data_dir}), got {cache_dir}.")
-        source = "downloaded" if data_dir is None else CorpusFiles.of_folder(Path(data_dir), self.tables).fingerprint
-        named = [_file_state(name, config_kwargs[name]) for name in self.file_options if config_kwargs.get(name)]
-        versions = (SCHEMA_VERSION, LABEL_TABLES_VERSION, source, *named)
+        self._logged: set[ReportLine] = set()
+        folder = None if data_dir is None else Path(data_dir).expanduser().absolute()
+        if folder is not None and cache_dir is not None:
+            # What is prepared there would count as a changed file of the corpus.
+            if Path(cache_dir).expanduser().resolve().is_relative_to(folder.resolve()):
+                raise ValueError(f"`cache_dir` must not lie within `data_dir` ({data_dir}), got {cache_dir}.")
+        source = "downloaded" if folder is None else CorpusFiles.of_folder(folder, self.tables).fingerprint
+        beside = {
+            name: os.path.expanduser(config_kwargs[name]) for name in self.file_options if config_kwargs.get(name)
+        }
+        config_kwargs |= beside
+        versions = (SCHEMA_VERSION, LABEL_TABLES_VERSION, source, *(_file_state(*item) for item in beside.items()))
         config_kwargs.setdefault("hash", hashlib.sha256("\n".join(versions).encode()).hexdigest()[:16])
         config_kwargs.setdefault("dataset_name", f"anyecg-{self.description.name}")
         super().__init__(
             cache_dir=cache_dir,
-            data_dir=None if data_dir is None else str(Path(data_dir).absolute()),
+            data_dir=None if folder is None else str(folder),
             **config_kwargs,
         )
 
@@ -276,9 +281,10 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
         files = self.corpus_files(fetch=not dl_manager.is_streaming)
         entries, lines = self.entries_of(files)
+        self._writer_batch_size = min(self._writer_batch_size, rows_at_once(files.n_bytes / len(entries)))
         folder = None if dl_manager.is_streaming else Path(self._output_dir)
         for line in lines:
-            _report(line, folder)
+            self._report_line(line, folder)
         return [
             datasets.SplitGenerator(
                 name=split,
@@ -294,11 +300,20 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         lines: list[ReportLine] = []
         for row in self.rows(entries, files, lines):
-            yield row["record_id"], row
+            # A stream may hand rows to Arrow before it encodes them.
+            yield row["record_id"], row | {"signal": row["signal"].to_struct()}
             while lines:
-                _report(lines.pop(0), report_folder)
+                self._report_line(lines.pop(0), report_folder)
         for line in lines:
-            _report(line, report_folder)
+            self._report_line(line, report_folder)
+
+    def _report_line(self, line: ReportLine, folder: Path | None) -> None:
+        if folder is not None:
+            append_line(folder, line)
+        elif line.outcome == SKIPPED and line not in self._logged:
+            # Once: a stream comes by every record again in every epoch.
+            self._logged.add(line)
+            logger.warning("left out: %s: %s", line.path, line.reason)
 
     def _prepare_split_single(self, **kwargs) -> Iterator[tuple]:
         try:
@@ -321,19 +336,25 @@ class ECGCorpusBuilder(datasets.GeneratorBasedBuilder):
             )
 
 
+def rows_at_once(row_bytes: float) -> int:
+    """
+    How many rows may wait for being written together. Of half-hour records, 64 are a gigabyte.
+
+    Args:
+        row_bytes (`float`): Mean size of a row.
+
+    Returns:
+        `int`: at least 1.
+    """
+    return max(1, int(_WAITING_BYTES / max(row_bytes, 1)))
+
+
 def _file_state(option: str, path: str) -> str:
     """Changes when the file does."""
     if not Path(path).is_file():
         raise CorpusError(path, f"the file that the option `{option}` names", "no such file")
     status = Path(path).stat()
     return f"{status.st_size} {status.st_mtime_ns}"
-
-
-def _report(line: ReportLine, folder: Path | None) -> None:
-    if folder is not None:
-        append_line(folder, line)
-    elif line.outcome == SKIPPED:
-        logger.warning("left out: %s: %s", line.path, line.reason)
 
 
 def _with_leads(record: CorpusRecord, leads: tuple[str, ...], entry: CorpusEntry) -> CorpusRecord:

@@ -91,7 +91,8 @@ def _quality(files: CorpusFiles) -> dict[str, str]:
         if any(_part(PurePosixPath(path), files) == _TEST for path in files.paths):
             return {}
         require_table(files, *_LISTS, _TABLE)
-    found = {} if table is None else {key: row["quality"] for key, row in keyed_table(table, "record").items()}
+    rows = {} if table is None else keyed_table(table, "record", ("quality",))
+    found = {record_id: row["quality"] for record_id, row in rows.items()}
     for quality, path in lists.items():
         for line in path.read_text(encoding="utf-8").split():
             name = PurePosixPath(line).name

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cleaned patches of a corpus, computed once and kept."""
 
+import inspect
 import logging
 import warnings
 from collections import Counter
@@ -12,8 +13,11 @@ from datasets import Value
 
 from ..models.anyecg.tokenization_anyecg import AnyECGTokenizer
 from ..records import ECGRecord
+from ..version import __version__
 from .array_feature import BinaryArray
-from .signal_feature import ECG_FORMAT
+from .building import rows_at_once
+from .schema import check_one_split
+from .signal_feature import ECG_FORMAT, ECGSignal
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +81,9 @@ def clean_corpus(
         The same kind of dataset, with `input_values` `(L, N, S)` float16 in recording scale, `attention_mask` `(L, N)`
         bool, `lead_ids` `(L,)` int16, `scale` in mV, `n_leads` and `n_patches` in place of `signal`.
 
+    Raises:
+        `ValueError`: if this is a dictionary of splits, or a stream that does not know its columns.
+
     Example:
 
     ```python
@@ -84,6 +91,10 @@ def clean_corpus(
     >>> batch = pad_patches([cleaned[0], cleaned[1]])
     ```
     """
+    check_one_split(dataset)
+    if dataset.features is None:
+        raise ValueError("the stream does not know its columns: pass `features` to its `map`, or clean it before.")
+    dataset = _in_millivolts(dataset)
     columns = {name: feature for name, feature in dataset.features.items() if name != "signal"}
     with_refusals = datasets.Features({**columns, **PATCH_FEATURES, _REFUSED: Value("string")})
     clean = _Clean(tokenizer)
@@ -95,7 +106,7 @@ def clean_corpus(
         remove_columns=["signal"],
         features=with_refusals,
         num_proc=num_proc,
-        writer_batch_size=64,
+        writer_batch_size=min(64, rows_at_once(dataset.data.nbytes / max(dataset.data.num_rows, 1))),
         desc="clean",
     ).with_format(ECG_FORMAT)
     refusals = Counter(reason for reason in cleaned.data.column(_REFUSED).to_pylist() if reason)
@@ -105,11 +116,33 @@ def clean_corpus(
     return cleaned.remove_columns(_REFUSED)
 
 
+def _in_millivolts(
+    dataset: datasets.Dataset | datasets.IterableDataset,
+) -> datasets.Dataset | datasets.IterableDataset:
+    """The dataset as [`record_of`] takes its rows, however the caller wants to see them."""
+    if dataset.features.get("signal") == ECGSignal(decode=False):
+        dataset = dataset.cast_column("signal", ECGSignal())
+    if isinstance(dataset, datasets.IterableDataset):
+        return dataset.with_format(None)
+    return dataset if dataset.format["type"] == ECG_FORMAT else dataset.with_format(ECG_FORMAT)
+
+
 class _Clean:
     """Cleans a row. A class, so that `datasets` can tell by its state what a cached result was computed with."""
 
     def __init__(self, tokenizer: AnyECGTokenizer):
         self.tokenizer = tokenizer
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Only what the numbers depend on: a tokenizer has other fields once it was loaded from a checkpoint.
+        kind = type(self.tokenizer)
+        parameters = inspect.signature(kind).parameters.values()
+        names = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+        settings = {name: getattr(self.tokenizer, name) for name in names}
+        return {"kind": kind, "settings": settings, "version": __version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.tokenizer = state["kind"](**state["settings"])
 
     def __call__(self, example: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -28,6 +28,7 @@ class CorpusFiles:
         remote (`dict[str, RemoteFile]`, *optional*): Where to fetch a path from, if it is not here.
         above (`dict[str, Path]`, *optional*): Tables in the folders above, by name.
         fingerprint (`str`, *optional*): Changes when a file does.
+        n_bytes (`int`, *optional*): Size of all files, as far as they are here.
     """
 
     root: Path
@@ -35,11 +36,12 @@ class CorpusFiles:
     remote: dict[str, RemoteFile] = field(default_factory=dict)
     above: dict[str, Path] = field(default_factory=dict)
     fingerprint: str = ""
+    n_bytes: int = 0
 
     @classmethod
     def of_folder(cls, root: Path, tables: Iterable[str] = ()) -> "CorpusFiles":
         """
-        Lists a folder with all its sub-folders; hidden ones are passed over.
+        Lists a folder with all its sub-folders, linked ones too; hidden ones are passed over.
 
         Args:
             root (`Path`): The folder.
@@ -49,22 +51,19 @@ class CorpusFiles:
             [`CorpusFiles`]
 
         Raises:
-            [`CorpusError`]: if it is not a folder.
+            [`CorpusError`]: if it is not a folder, or one of its sub-folders cannot be listed.
         """
         if not root.is_dir():
             raise CorpusError(root, "a folder with the records of a corpus", "no folder", "Check `data_dir`.")
-        found, digest = [], hashlib.sha256()
-        for folder, folders, names in os.walk(root):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in names:
-                path = Path(folder, name)
-                found.append((path.relative_to(root).as_posix(), path))
+        found = [(path.relative_to(root).as_posix(), path) for path in _files_below(root)]
         above = dict(_tables_above(root, tables))
+        digest, n_bytes = hashlib.sha256(), 0
         for relative, path in (*sorted(found), *sorted(above.items())):
-            status = path.stat()
+            status = _status(path)
             digest.update(f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+            n_bytes += status.st_size
         paths = tuple(sorted(relative for relative, _ in found))
-        return cls(root, paths, above=above, fingerprint=digest.hexdigest())
+        return cls(root, paths, above=above, fingerprint=digest.hexdigest(), n_bytes=n_bytes)
 
     @classmethod
     def of_remote(cls, root: Path, remote: Sequence[RemoteFile]) -> "CorpusFiles":
@@ -134,6 +133,31 @@ class CorpusFiles:
     @cached_property
     def _downloader(self) -> Downloader:
         return Downloader(self.root, progress=False)
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    walked: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
+        status = os.stat(folder)
+        identity = status.st_dev, status.st_ino
+        # A link may lead back up.
+        if identity in walked:
+            folders.clear()
+            continue
+        walked.add(identity)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(folder, name) for name in names)
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError:  # a link without its file, which is listed: whoever reads it says what is missing
+        return path.lstat()
+
+
+def _refuse(error: OSError) -> None:
+    raise CorpusError(error.filename, "a folder that can be listed", str(error.strerror)) from error
 
 
 def _tables_above(root: Path, names: Iterable[str]) -> Iterator[tuple[str, Path]]:

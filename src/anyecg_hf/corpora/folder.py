@@ -75,6 +75,7 @@ class Folder(ECGCorpusBuilder):
         self, cache_dir: str | None = None, data_dir: str | None = None, strict: bool = False, **config_kwargs: Any
     ):
         config_kwargs = {name: _plain(value) for name, value in config_kwargs.items()}
+        _check_label_columns(config_kwargs.get("label_columns"), config_kwargs.get("labels_csv"))
         # Only this corpus has words of its user's in the description.
         self.description = _described(
             config_kwargs.get("title"), config_kwargs.get("licence"), config_kwargs.get("label_system") or ""
@@ -113,6 +114,13 @@ class Folder(ECGCorpusBuilder):
 
 def _plain(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _check_label_columns(label_columns: Sequence[str] | None, labels_csv: str | None) -> None:
+    if isinstance(label_columns, str):
+        raise ValueError(f"`label_columns` must be a sequence of names such as ['AF'], got {label_columns!r}.")
+    if label_columns and labels_csv is None:
+        raise ValueError("`label_columns` are columns of `labels_csv`: pass this table too.")
 
 
 def _described(title: str | None, licence: str | None, label_system: str) -> CorpusDescription:

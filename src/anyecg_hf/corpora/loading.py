@@ -4,7 +4,8 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import datasets
@@ -13,6 +14,7 @@ from ..models.anyecg.signal_anyecg import canonical_lead_name
 from .building import ECGCorpusBuilder, PreparationStopped
 from .catalogue import CORPORA
 from .errors import CorpusError
+from .label_tables import is_snomed_code
 from .signal_feature import ECG_FORMAT, ECGSignal
 
 logger = logging.getLogger(__name__)
@@ -45,7 +47,8 @@ def load_corpus(
         data_dir (`str` or `os.PathLike`, *optional*):
             Its root, or any folder that holds its records. Without it, the corpus is downloaded from its official site.
         split (`str`, *optional*):
-            `"train"`, `"validation"`, `"test"`, or a slice such as `"train[:10%]"`; by default all splits by name.
+            `"train"`, `"validation"`, `"test"`, or unless `streaming` a slice or sum such as `"train[:10%]+test"`; by
+            default all splits by name.
             Corpora without official folds have the one split `train`: see [`split_by_patient`].
         streaming (`bool`, *optional*, defaults to `False`):
             Whether to read records when they are asked for, rather than to prepare them in a cache first.
@@ -89,6 +92,8 @@ def load_corpus(
     """
     if labels not in LABEL_KINDS:
         raise ValueError(f"`labels` must be one of {', '.join(LABEL_KINDS)}, got {labels!r}.")
+    if isinstance(split, (list, tuple)):
+        raise ValueError(f"`split` must be one split, got {split!r}. Without it, a dictionary holds every split.")
     builder = corpus_builder(name, data_dir, leads, strict, cache_dir, base_url, **options)
     if labels == "superclass" and builder.description.label_system != "scp":
         raise ValueError(f"{name} has no superclasses: they are PTB-XL's. Use labels='snomed' or labels='native'.")
@@ -141,7 +146,9 @@ def corpus_builder(
     }
     unknown = sorted(set(options) - known)
     if unknown:
-        raise ValueError(f"{name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}.")
+        raise ValueError(
+            f"{name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known)) or 'none'}."
+        )
     if leads is not None:
         options["leads"] = _known_leads(leads)
     if base_url is not None:
@@ -171,6 +178,9 @@ def _prepare(builder: ECGCorpusBuilder, num_proc: int | None) -> None:
     skipped = builder.report.skipped
     if skipped and builder.strict:
         raise CorpusError(skipped[0].path, "a record that can be used", skipped[0].reason.rstrip("."))
+    for line in builder.report.noted:
+        if not line.record_id:
+            logger.warning("%s: %s", builder.description.name, line.reason)
     if skipped:
         logger.warning(
             "%s: %d records were left out, the first of them %s (%s). `corpus_builder(...).report` lists them all.",
@@ -188,10 +198,10 @@ def _present(dataset: AnyDataset, labels: str, raw: bool) -> AnyDataset:
         # A stream gives a function rows as they look: decoded, a signal would not come out as it was stored.
         dataset = dataset.cast_column("signal", ECGSignal(decode=False))
         if chosen != "labels":
-            dataset = dataset.map(_copy_column(chosen), features=dataset.features)
+            dataset = dataset.map(partial(_labels_from, column=chosen), features=dataset.features)
         return dataset if raw else dataset.cast_column("signal", ECGSignal())
-    if chosen == "superclasses" and not any(dataset.with_format(None)[chosen]):
-        raise ValueError("these copies of PTB-XL's records have no superclasses: put ptbxl_database.csv beside them.")
+    if chosen == "superclasses":
+        _check_superclasses(next(filter(None, dataset["native_labels"]), []))
     if chosen != "labels":
         labels_only = dataset.select_columns(chosen).rename_column(chosen, "labels")
         columns = dataset.column_names
@@ -202,11 +212,16 @@ def _present(dataset: AnyDataset, labels: str, raw: bool) -> AnyDataset:
     return dataset.with_format(ECG_FORMAT)
 
 
-def _copy_column(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    def copy(example: dict[str, Any]) -> dict[str, Any]:
-        return {"labels": example[name]}
+def _labels_from(example: dict[str, Any], column: str) -> dict[str, Any]:
+    if column == "superclasses":
+        _check_superclasses(example["native_labels"])
+    return {"labels": example[column]}
 
-    return copy
+
+def _check_superclasses(native_labels: Sequence[str]) -> None:
+    """PTB-XL's records have SCP codes, or without its table the SNOMED CT codes of the challenge's headers."""
+    if native_labels and all(map(is_snomed_code, native_labels)):
+        raise ValueError("these copies of PTB-XL's records have no superclasses: put ptbxl_database.csv beside them.")
 
 
 __all__ = ["LABEL_KINDS", "corpus_builder", "load_corpus"]

@@ -52,7 +52,7 @@ class LUDB(ECGCorpusBuilder):
     def list_entries(self, files: CorpusFiles) -> Iterator[CorpusEntry | ReportLine]:
         table = require_table(files, TABLE)
         rows = keyed_table(table, "ID", _PATIENT_COLUMNS)
-        stems = [stem for stem in record_stems(files, "[0-9]*") if stem.name in rows and _is_annotated(stem, files)]
+        stems = [stem for stem in record_stems(files, "[0-9]*") if stem.name in rows and is_of_ludb(stem, files)]
         yield from absent_records(table, len(rows.keys() - {stem.name for stem in stems}))
         for stem in sorted(stems, key=lambda stem: int(stem.name)):
             yield _entry(stem.as_posix(), rows[stem.name])
@@ -72,7 +72,8 @@ class LUDB(ECGCorpusBuilder):
         return PhysioNetListing("ludb", "1.0.1", include=(TABLE, "data/*"), base_url=self.config.base_url)
 
 
-def _is_annotated(stem: PurePosixPath, files: CorpusFiles) -> bool:
+def is_of_ludb(stem: PurePosixPath, files: CorpusFiles) -> bool:
+    """Whether a record such as `100`, a name that other corpora use too, has annotations as LUDB has them."""
     paths = files.by_stem[stem.as_posix()]
     return any(f"{stem}.{annotator}" in paths for annotator in _ANNOTATORS)
 
@@ -91,4 +92,4 @@ def _entry(stem: str, row: dict[str, str]) -> CorpusEntry:
     )
 
 
-__all__ = ["LUDB"]
+__all__ = ["LUDB", "is_of_ludb"]

@@ -12,6 +12,7 @@ from .challenge_layout import record_stems
 from .description import CorpusDescription
 from .entries import CorpusEntry, CorpusRecord
 from .files import CorpusFiles
+from .ludb import is_of_ludb
 from .preparation_report import SKIPPED, ReportLine
 from .remote_listings import PhysioNetListing
 
@@ -65,7 +66,7 @@ class MITBIH(ECGCorpusBuilder):
             name = stem.name
             if name in RECORDS and stem.as_posix() in annotated:
                 yield CorpusEntry(record_id=name, path=stem.as_posix(), patient_id=_PATIENT_OF.get(name, name))
-            elif name in RECORDS - known:
+            elif name in RECORDS - known and not is_of_ludb(stem, files):
                 yield ReportLine(name, stem.as_posix(), SKIPPED, "no annotations (.atr) beside its header")
 
     def read(self, entry: CorpusEntry, files: CorpusFiles) -> CorpusRecord:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import datasets
 
+from .schema import check_one_split
 from .signal_feature import ECG_FORMAT
 
 
@@ -40,6 +41,8 @@ def mix_corpora(
     if not corpora:
         raise ValueError("`corpora` must name at least one dataset, got none.")
     parts = list(corpora.values())
+    for part in parts:
+        check_one_split(part)
     are_streams = {isinstance(part, datasets.IterableDataset) for part in parts}
     if len(are_streams) > 1:
         raise ValueError("`corpora` must be all streams or all not: load them with the same `streaming`.")

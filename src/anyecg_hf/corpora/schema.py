@@ -13,8 +13,8 @@ from .entries import CorpusEntry, CorpusRecord
 from .label_tables import label_table, normalised_label, superclasses, to_snomed
 from .signal_feature import ECGSignal
 
-# Changes when the rows of the same files would change.
-SCHEMA_VERSION = "1"
+# Changes when the rows of the same files, or how tables keep them, would change.
+SCHEMA_VERSION = "2"
 
 _PATIENT = ("patient_id", "age_years", "sex", "weight_kg", "height_cm")
 
@@ -95,6 +95,13 @@ def to_row(description: CorpusDescription, entry: CorpusEntry, record: CorpusRec
     }
 
 
+def check_one_split(dataset: Any) -> None:
+    """Raises `ValueError` for a dictionary of splits, which is what a corpus is loaded as by default."""
+    if isinstance(dataset, dict):
+        splits = ", ".join(map(repr, dataset))
+        raise ValueError(f"expected one split of a corpus, got a dictionary of {splits}: choose one of them.")
+
+
 def unknown_labels(description: CorpusDescription, entry: CorpusEntry, record: CorpusRecord) -> tuple[str, ...]:
     """Native labels that are in no table, so that nobody has decided yet what they mean."""
     label_system = _label_system(description, entry, record)
@@ -124,4 +131,4 @@ def _patient(entry: CorpusEntry, facts: HeaderFacts) -> dict[str, Any]:
     return {name: getattr(facts, name) if value is None else value for name, value in stated.items()}
 
 
-__all__ = ["SCHEMA_VERSION", "features", "to_row", "unknown_labels"]
+__all__ = ["SCHEMA_VERSION", "check_one_split", "features", "to_row", "unknown_labels"]

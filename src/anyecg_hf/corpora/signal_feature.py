@@ -14,6 +14,7 @@ from datasets.formatting import PythonFormatter, _register_formatter
 from datasets.table import array_cast
 
 from ..records import StoredSignal
+from ..records.stored_signal import as_stored
 
 _COLUMNS = {
     "samples": "large_binary",
@@ -32,7 +33,8 @@ class ECGSignal:
 
     In Arrow and Parquet it is a struct: `samples` (bytes of the array `(leads, samples)`, C order, little endian),
     `dtype` (`"int16"`, `"int32"`, `"float16"`, `"float32"` or `"float64"`), and for every lead `gain`, `baseline`,
-    `unit` and `missing` as in [`~anyecg_hf.records.StoredSignal`].
+    `unit` and `missing` as in [`~anyecg_hf.records.StoredSignal`]. Millivolts can be put in: what a function returns to
+    `Dataset.map` as `signal` is stored as it is, and a column of lists `(leads, samples)` can be cast to this feature.
 
     Args:
         decode (`bool`, *optional*, defaults to `True`):
@@ -63,7 +65,8 @@ class ECGSignal:
             "missing": pa.list_(pa.int64()),
         }
     )
-    _type: str = field(default="ECGSignal", init=False, repr=False)
+    # As the name of the class, but for the case: dataset cards spell it "ecg_signal" and read that as "EcgSignal".
+    _type: str = field(default="EcgSignal", init=False, repr=False)
 
     def __call__(self) -> pa.DataType:
         return self.pa_type
@@ -81,7 +84,7 @@ class ECGSignal:
             return value
         if isinstance(value, StoredSignal):
             return value.to_struct()
-        samples = np.asarray(value)
+        samples = as_stored(np.asarray(value))
         n_leads = len(samples)
         return StoredSignal(samples, np.ones(n_leads), np.zeros(n_leads), ("mV",) * n_leads).to_struct()
 
@@ -104,13 +107,32 @@ class ECGSignal:
             return self
         return {name: Value(kind) if isinstance(kind, str) else kind for name, kind in _COLUMNS.items()}
 
-    def cast_storage(self, storage: pa.StructArray) -> pa.StructArray:
-        """Casts an Arrow array of such structs to the exact type."""
+    def cast_storage(self, storage: pa.Array) -> pa.StructArray:
+        """Casts an Arrow array of such structs, or of lists of numbers in mV, `(leads, samples)`, to the exact type."""
+        if not pa.types.is_struct(storage.type) and not pa.types.is_null(storage.type):
+            signals = [self.encode_example(_array_of(value)) if value.is_valid else None for value in storage]
+            return pa.array(signals, type=self.pa_type)
         return array_cast(storage, self.pa_type)
 
     def embed_storage(self, storage: pa.StructArray, **kwargs: Any) -> pa.StructArray:
         """The array as it is: it refers to no files."""
         return storage
+
+
+def _array_of(value: pa.Scalar) -> np.ndarray:
+    """Lists of numbers as an array; a type error, which `datasets` takes for "keep it as lists", for other things."""
+    leads = [lead.values for lead in value.values] if _is_list(value.type) and _is_list(value.type.value_type) else []
+    if not leads or any(lead is None or not _is_number(lead.type) or len(lead) != len(leads[0]) for lead in leads):
+        raise TypeError(f"expected a signal as lists of numbers, (leads, samples), got {value.type}.")
+    return np.stack([lead.to_numpy(zero_copy_only=False) for lead in leads])
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)
 
 
 def stored_signal(value: dict[str, Any]) -> StoredSignal:
@@ -127,7 +149,7 @@ def stored_signal(value: dict[str, Any]) -> StoredSignal:
 class ECGFormatter(PythonFormatter):
     """
     Rows as without a format. Under the default format `Dataset.map` would write a signal that its function has looked
-    at back as lists of numbers; under any named one it keeps the stored form.
+    at back in millivolts; under any named one it keeps the stored form, unless the function returns the signal.
     """
 
 
@@ -135,7 +157,7 @@ ECG_FORMAT = "ecg"
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # "experimental"
-    register_feature(ECGSignal, "ECGSignal")
+    register_feature(ECGSignal, "EcgSignal")
 _register_formatter(ECGFormatter, ECG_FORMAT)
 
 __all__ = ["ECG_FORMAT", "ECGSignal", "stored_signal"]

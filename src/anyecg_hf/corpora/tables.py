@@ -54,7 +54,7 @@ def read_table(path: Path, columns: Sequence[str], header: Sequence[str] | None 
         `Iterator[dict[str, str]]`: of every row the cells by column, without blanks around them.
 
     Raises:
-        [`CorpusError`]: if it lacks a column, or cannot be parsed.
+        [`CorpusError`]: if it lacks a column or has one twice, or cannot be parsed.
     """
     with _open_text(path) as file:
         reader = csv.reader(file)
@@ -62,7 +62,12 @@ def read_table(path: Path, columns: Sequence[str], header: Sequence[str] | None 
             found = next(reader, []) if header is None else header
             missing = [column for column in columns if column not in found]
             if missing:
-                raise CorpusError(path, f"the columns {', '.join(columns)}", f"no {', '.join(missing)}")
+                among = f"no {', '.join(missing)} among {', '.join(map(repr, found)) or 'none'}"
+                hint = "" if len(found) > 1 else "Columns have commas between them."
+                raise CorpusError(path, f"the columns {', '.join(columns)}", among, hint)
+            repeated = [column for column in dict.fromkeys(found) if column and found.count(column) > 1]
+            if repeated:
+                raise CorpusError(path, "every column once", f"{', '.join(map(repr, repeated))} more than once")
             for cells in filter(None, reader):
                 if len(cells) != len(found):
                     place = f"{len(cells)} in the one that ends in line {reader.line_num}"
