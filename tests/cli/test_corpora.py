@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from tests.corpora.recordings import recording
+from tests.corpora.leakage.recordings import recording
 from tests.training.written_records import write_wfdb
 
 from anyecg_hf.corpora import CORPORA

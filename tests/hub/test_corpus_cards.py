@@ -12,13 +12,13 @@ import pytest
 from datasets import load_dataset
 from huggingface_hub import DatasetCard
 from matplotlib.image import imread
-from tests.corpora.prepared_corpora import cut_short, prepare_georgia, record_file, write_georgia
-from tests.corpora.written_corpora import write_ptb_xl
-from tests.corpora.written_tables import write_folder
+from tests.corpora.builders.written_corpora import write_ptb_xl
+from tests.corpora.builders.written_tables import write_folder
+from tests.corpora.parquet.prepared_corpora import cut_short, prepare_georgia, record_file, write_georgia
 
 from anyecg_hf.corpora import CORPORA, corpus_builder
+from anyecg_hf.corpora.parquet.sharding import PreparedCorpus, write_corpus
 from anyecg_hf.corpora.preparation_report import SKIPPED, PreparationReport, ReportLine
-from anyecg_hf.corpora.sharding import PreparedCorpus, write_corpus
 from anyecg_hf.hub.corpus_cards import (
     card_data,
     chosen_records,

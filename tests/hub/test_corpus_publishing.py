@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from tests.corpora.prepared_corpora import prepare_georgia, write_georgia
-from tests.corpora.written_corpora import write_record
-from tests.corpora.written_tables import write_mimic, write_table
+from tests.corpora.builders.written_corpora import write_record
+from tests.corpora.builders.written_tables import write_mimic, write_table
+from tests.corpora.parquet.prepared_corpora import prepare_georgia, write_georgia
 
 from anyecg_hf.corpora import CORPORA, CorpusError, corpus_builder
-from anyecg_hf.corpora.sharding import PreparedCorpus, write_corpus
+from anyecg_hf.corpora.parquet.sharding import PreparedCorpus, write_corpus
 from anyecg_hf.hub import corpus_publishing
 from anyecg_hf.hub.corpus_cards import write_corpus_card, write_corpus_gallery
 from anyecg_hf.hub.corpus_publishing import publish_corpus

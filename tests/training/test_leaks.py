@@ -16,7 +16,7 @@ from examples import train_anyecg_tiny
 from tests.training.written_records import LEADS, ecg_counts, write_corpora, write_wfdb
 
 from anyecg_hf import TINY, AnyECGTokenizer
-from anyecg_hf.corpora.fingerprints import signal_fingerprint
+from anyecg_hf.corpora.leakage.fingerprints import signal_fingerprint
 from anyecg_hf.records import find_records, read_record
 from anyecg_hf.training.licensed_records import ListedRecord, list_records, split_records
 

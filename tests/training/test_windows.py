@@ -9,7 +9,7 @@ import torch
 from tests.training.written_records import cleaned_records, ecg_counts, write_wfdb
 
 from anyecg_hf import AnyECGTokenizer
-from anyecg_hf.corpora.fingerprints import signal_fingerprint
+from anyecg_hf.corpora.leakage.fingerprints import signal_fingerprint
 from anyecg_hf.records import read_record
 from anyecg_hf.training.licensed_records import ListedRecord
 from anyecg_hf.training.windows import CleanedRecord, EpochSampler, RecordWindows, clean_records

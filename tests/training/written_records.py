@@ -9,7 +9,7 @@ import numpy as np
 from tests.models.ecg_signals import heartbeats
 
 from anyecg_hf import AnyECGTokenizer
-from anyecg_hf.corpora.fingerprints import signal_fingerprint
+from anyecg_hf.corpora.leakage.fingerprints import signal_fingerprint
 from anyecg_hf.records import ECGRecord
 from anyecg_hf.training.windows import CleanedRecord
 

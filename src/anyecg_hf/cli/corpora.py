@@ -10,10 +10,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from anyecg_hf.cli.tables import check_output
-from anyecg_hf.corpora.audit import AuditEntry, audit
-from anyecg_hf.corpora.audit_report import AuditReport, UnreadRecord
-from anyecg_hf.corpora.audit_sources import AuditSource, read_source
 from anyecg_hf.corpora.description import CorpusDescription
+from anyecg_hf.corpora.leakage.audit import AuditEntry, audit
+from anyecg_hf.corpora.leakage.audit_report import AuditReport, UnreadRecord
+from anyecg_hf.corpora.leakage.audit_sources import AuditSource, read_source
 
 AUDIT_DESCRIPTION = """Looks for leakage: patients and recordings that corpora, or splits of one, have in common.
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from anyecg_hf.corpora import CORPORA, corpus_builder
 from anyecg_hf.corpora.building import CorpusConfig
-from anyecg_hf.corpora.engines import ENGINES
-from anyecg_hf.corpora.shard_rows import FORMS
-from anyecg_hf.corpora.sharding import PreparedCorpus, write_corpus
+from anyecg_hf.corpora.parquet.engines import ENGINES
+from anyecg_hf.corpora.parquet.shard_rows import FORMS
+from anyecg_hf.corpora.parquet.sharding import PreparedCorpus, write_corpus
 from anyecg_hf.hub.corpus_cards import TEMPLATE, write_corpus_card, write_corpus_gallery
 from anyecg_hf.hub.corpus_publishing import publish_corpus
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 # Loaded when asked for: label tables and fingerprints serve people who have no `datasets`.
 _MODULES = {
-    **dict.fromkeys(("AuditEntry",), "audit"),
-    **dict.fromkeys(("AuditReport",), "audit_report"),
+    **dict.fromkeys(("AuditEntry",), "leakage.audit"),
+    **dict.fromkeys(("AuditReport",), "leakage.audit_report"),
     **dict.fromkeys(("BucketedBatches", "PatchCollator"), "batches"),
     **dict.fromkeys(("ECGCorpusBuilder",), "building"),
     **dict.fromkeys(("CORPORA",), "catalogue"),
@@ -20,14 +20,12 @@ _MODULES = {
     **dict.fromkeys(("corpus_builder", "load_corpus"), "loading"),
     **dict.fromkeys(("mix_corpora",), "mixing"),
     **dict.fromkeys(("PreparationReport",), "preparation_report"),
-    **dict.fromkeys(("PreparedCorpus", "write_corpus"), "sharding"),
+    **dict.fromkeys(("PreparedCorpus", "write_corpus"), "parquet.sharding"),
     **dict.fromkeys(("ECGSignal", "stored_signal"), "signal_feature"),
-    **dict.fromkeys(("assign_split", "split_by_patient"), "splitting"),
+    **dict.fromkeys(("assign_split", "split_by_patient"), "leakage.splitting"),
 }
 
 if TYPE_CHECKING:
-    from .audit import AuditEntry
-    from .audit_report import AuditReport
     from .batches import BucketedBatches, PatchCollator
     from .building import ECGCorpusBuilder
     from .catalogue import CORPORA
@@ -36,12 +34,14 @@ if TYPE_CHECKING:
     from .errors import CorpusError
     from .label_sets import anomaly, arrhythmia_labels, classes_used
     from .label_tables import challenge_labels, superclasses, to_snomed
+    from .leakage.audit import AuditEntry
+    from .leakage.audit_report import AuditReport
+    from .leakage.splitting import assign_split, split_by_patient
     from .loading import corpus_builder, load_corpus
     from .mixing import mix_corpora
+    from .parquet.sharding import PreparedCorpus, write_corpus
     from .preparation_report import PreparationReport
-    from .sharding import PreparedCorpus, write_corpus
     from .signal_feature import ECGSignal, stored_signal
-    from .splitting import assign_split, split_by_patient
 
 
 def __getattr__(name: str) -> Any:

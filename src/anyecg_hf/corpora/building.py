@@ -18,13 +18,13 @@ from datasets.exceptions import DatasetGenerationError
 
 from ..records import RecordSource, StoredSignal, open_record
 from .description import CorpusDescription
-from .downloading import Downloader
+from .downloads.downloading import Downloader
+from .downloads.remote_listings import RemoteListing
 from .entries import CorpusEntry, CorpusRecord
 from .errors import CorpusError
 from .files import CorpusFiles
 from .label_tables import LABEL_TABLES_VERSION
 from .preparation_report import NOTED, SKIPPED, PreparationReport, ReportLine, append_line, join_parts
-from .remote_listings import RemoteListing
 from .schema import SCHEMA_VERSION, features, to_row, unknown_labels
 
 logger = logging.getLogger(__name__)

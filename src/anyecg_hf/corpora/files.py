@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from .downloading import Downloader, RemoteFile
+from .downloads.downloading import Downloader, RemoteFile
 from .errors import CorpusError
 
 

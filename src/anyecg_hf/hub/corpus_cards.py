@@ -17,12 +17,12 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
 from anyecg_hf.corpora import CorpusDescription
-from anyecg_hf.corpora.download_errors import storing
+from anyecg_hf.corpora.downloads.download_errors import storing
 from anyecg_hf.corpora.label_sets import CORPUS_LABEL_SYSTEMS
 from anyecg_hf.corpora.label_tables import label_table, normalised_label
+from anyecg_hf.corpora.parquet.shard_rows import form_features
+from anyecg_hf.corpora.parquet.sharding import CARD_FILE, GALLERY_FILE, PreparedCorpus
 from anyecg_hf.corpora.preparation_report import ReportLine
-from anyecg_hf.corpora.shard_rows import form_features
-from anyecg_hf.corpora.sharding import CARD_FILE, GALLERY_FILE, PreparedCorpus
 from anyecg_hf.hub.templates import load_template
 from anyecg_hf.records import read_record
 

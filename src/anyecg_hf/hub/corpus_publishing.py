@@ -11,8 +11,8 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetCa
 
 from anyecg_hf.corpora import CorpusError
 from anyecg_hf.corpora.building import SPLITS
-from anyecg_hf.corpora.shard_writing import DATA_FOLDER, SUMMARY_FOLDER, summary_path
-from anyecg_hf.corpora.sharding import CARD_FILE, GALLERY_FILE, PLAN_FILE, REPORT_FILE, PreparedCorpus
+from anyecg_hf.corpora.parquet.shard_writing import DATA_FOLDER, SUMMARY_FOLDER, summary_path
+from anyecg_hf.corpora.parquet.sharding import CARD_FILE, GALLERY_FILE, PLAN_FILE, REPORT_FILE, PreparedCorpus
 from anyecg_hf.hub.corpus_cards import UNKNOWN_LICENCE
 
 # Options by which facts enter a corpus that only credentialed users may have.

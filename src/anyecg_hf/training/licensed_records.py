@@ -198,7 +198,7 @@ def joint_fingerprint(fingerprints: Iterable[str]) -> str:
     Hash of a set of records, whatever their order.
 
     Args:
-        fingerprints (`Iterable[str]`): Of the records' signals (`corpora.fingerprints.signal_fingerprint`).
+        fingerprints (`Iterable[str]`): Of the records' signals (`corpora.leakage.fingerprints.signal_fingerprint`).
 
     Returns:
         `str`: hexadecimal digest.

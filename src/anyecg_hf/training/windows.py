@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import Dataset, Sampler
 from tqdm.auto import tqdm
 
-from anyecg_hf.corpora.fingerprints import signal_fingerprint
 from anyecg_hf.corpora.label_tables import SUPERCLASSES
+from anyecg_hf.corpora.leakage.fingerprints import signal_fingerprint
 from anyecg_hf.models.anyecg import AnyECGTokenizer
 from anyecg_hf.records import read_record
 from anyecg_hf.training.licensed_records import ListedRecord
