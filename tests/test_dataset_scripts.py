@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-from tests.corpora.prepared_corpora import cut_short, record_file, write_georgia
-from tests.corpora.written_corpora import write_ptb_xl
-from tests.corpora.written_tables import write_folder
+from tests.corpora.builders.written_corpora import write_ptb_xl
+from tests.corpora.builders.written_tables import write_folder
+from tests.corpora.parquet.prepared_corpora import cut_short, record_file, write_georgia
 
 from anyecg_hf.cli import corpus_script
 from anyecg_hf.cli.corpus_script import main
 from anyecg_hf.corpora import CORPORA
-from anyecg_hf.corpora.sharding import PreparedCorpus
+from anyecg_hf.corpora.parquet.sharding import PreparedCorpus
 from anyecg_hf.hub.corpus_publishing import PublishedCorpus
 
 ROOT = Path(__file__).parents[1]

@@ -112,7 +112,7 @@ def test_annotations_have_times_durations_and_leads(write):
     wave = annotation(
         "MDC_ECG_WAVC",
         '<value code="MDC_ECG_WAVC_PWAVE" displayName="P wave"/>',
-        roi(span("0.120", "0.220", code="TIME_RELATIVE", unit="s"), on_lead("aVR")),
+        roi(span("0.125", "0.375", code="TIME_RELATIVE", unit="s"), on_lead("aVR")),
     )
     beat = annotation(
         "MDC_ECG_BEAT", '<value code="MDC_ECG_BEAT_NORMAL"/>', roi(span("20200512123400.750")), inner=wave
@@ -123,7 +123,7 @@ def test_annotations_have_times_durations_and_leads(write):
     rate = annotation("MDC_ECG_HEART_RATE", '<value value="60" unit="bpm"/>', "")
     record = read_as(AECG, write(annotations=annotation_set(beat, rhythm, rate)), annotations=True)
     assert record.annotations == (
-        Annotation(0.12, "MDC_ECG_WAVC_PWAVE", "P wave", pytest.approx(0.1), "aVR"),
+        Annotation(0.125, "MDC_ECG_WAVC_PWAVE", "P wave", 0.25, "aVR"),
         Annotation(0.5, "MDC_ECG_RHY", "AF", 1.25),
         Annotation(1.25, "MDC_ECG_BEAT_NORMAL"),
     )
@@ -146,6 +146,7 @@ def test_no_annotation_set_means_no_annotations(write):
     [
         (span("yesterday"), "times of annotations, found this: 'yesterday' is no date with a time"),
         (span("1", code="TIME_RELATIVE", unit="d"), "a number of s, ms, us, found '1' 'd'"),
+        (span("nan", code="TIME_RELATIVE", unit="s"), "a number of s, ms, us, found 'nan' 's'"),
     ],
 )
 def test_a_time_that_cannot_be_told_is_an_error(write, region, message):
@@ -176,6 +177,11 @@ def test_a_lead_outside_the_vocabulary_is_unknown(write, samples):
         (aecg_lead(lead_code("III"), [1]), "one number of samples of all leads, found I: 1000, II: 1000, III: 1,"),
         (aecg_lead(lead_code("III"), [1] * N_SAMPLES, unit="mmHg"), "a unit of voltage: .*, found 'mmHg'"),
         (aecg_lead(lead_code("III"), [1] * N_SAMPLES, unit=""), "a unit of the samples, found none in the file"),
+        (aecg_lead(lead_code("III"), [1] * N_SAMPLES, origin="?"), r"origins of leads as voltages, found '\?' 'uV'"),
+        (
+            aecg_lead(lead_code("III"), [1] * N_SAMPLES, origin="5").replace('"5" unit="uV"', '"5" unit="kg"'),
+            "origins of leads as voltages, found '5' 'kg'",
+        ),
         (aecg_lead(lead_code("III"), [1] * N_SAMPLES, scale="0"), "the voltage of one step of lead III, found 0"),
         (aecg_lead(lead_code("III"), [1] * N_SAMPLES, scale=""), "the voltage of one step of lead III, found 0"),
     ],

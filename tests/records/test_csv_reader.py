@@ -4,6 +4,7 @@
 
 import numpy as np
 import pytest
+from tests.records.read_as import FORMAT_NAMES
 
 from anyecg_hf.records import RecordError, UnknownFormatError, read_record
 
@@ -156,5 +157,5 @@ def test_text_in_another_encoding_is_an_error(write):
 
 @pytest.mark.parametrize("text", ['{"I": [1, 2]}', "A page of prose.\n", "<html>,</html>", ""])
 def test_other_text_is_no_record(write, text):
-    with pytest.raises(UnknownFormatError, match="expected a record in one of the formats HDF5, Parquet, .*, CSV"):
+    with pytest.raises(UnknownFormatError, match=f"a record in one of the formats {FORMAT_NAMES}, found a file"):
         read_record(write(text), sampling_rate=250, unit="mV")

@@ -47,6 +47,11 @@ def test_times_may_be_offsets_and_moments(read, fields):
     assert read(point(**fields)).annotations == (Annotation(0.5, "2:5250", "P onset"),)
 
 
+def test_moments_may_be_in_another_time_zone_than_the_start(read):
+    item = point(ReferencedDateTime="20200512103400+0000")
+    assert read(item, AcquisitionDateTime="20200512123359.500+0200").annotations[0].time_s == 0.5
+
+
 def test_several_points_are_several_annotations_in_the_order_of_time(read):
     item = annotation(
         ConceptNameCodeSequence=P_ONSET, TemporalRangeType="MULTIPOINT", ReferencedSamplePositions=[501, 1]
@@ -114,6 +119,10 @@ def test_statements_about_the_whole_are_labels_and_comments(read):
         (
             {"TemporalRangeType": "POINT", "ReferencedDateTime": "2020"},
             "times in ReferencedDateTime of a waveform annotation, found this: '2020' is no date with a time",
+        ),
+        (
+            {"TemporalRangeType": "POINT", "ReferencedTimeOffsets": "1e400"},
+            "legal values in a DICOM file, found ValueError: `time_s` and `duration_s` must be finite",
         ),
     ],
 )

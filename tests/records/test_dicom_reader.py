@@ -187,6 +187,7 @@ def test_a_rate_that_nobody_states_can_be_passed(tmp_path, samples):
     ("channel", "message"),
     [
         (Channel(unit="mm[Hg]"), "lead I in a unit of voltage: 'V', 'mV', 'uV' or 'nV', found 'mm.Hg.'"),
+        (Channel(sensitivity=1e-320), "a sensitivity and a correction factor of lead 'I' other than 0, found 1e-320"),
         (Channel(sensitivity=0), "a sensitivity and a correction factor of lead 'I' other than 0, found 0.0 and 1.0"),
         (
             Channel(sensitivity=None),

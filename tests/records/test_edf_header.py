@@ -1,17 +1,14 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""EDF headers: patients, ages and dates, known, hidden or impossible."""
+"""EDF headers: patients and dates, known, hidden or impossible."""
 
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.records.written_edf import Channel, overwrite, write_edf
 
-from anyecg_hf.records.edf_header import PatientField, age_at, parse_edf_header, parse_patient
-
-RECORDED = datetime(2020, 5, 12, 12, 0)
+from anyecg_hf.records.edf_header import PatientField, parse_edf_header, parse_patient
 
 
 @pytest.mark.parametrize(
@@ -27,24 +24,6 @@ RECORDED = datetime(2020, 5, 12, 12, 0)
 )
 def test_the_patient_field_gives_all_but_the_name(text, patient):
     assert parse_patient(text) == patient
-
-
-@pytest.mark.parametrize(
-    ("born", "years"),
-    [
-        *[(datetime(1950, 5, 12), 70.0), (datetime(1950, 5, 13), 69.0), (datetime(2020, 1, 1), 0.0)],
-        *[(datetime(1930, 5, 13), 89.0), (datetime(1930, 5, 12), 90.0), (datetime(1900, 1, 1), 90.0)],
-        (None, None),
-    ],
-)
-def test_ages_are_completed_years_and_90_above_89(born, years):
-    assert age_at(Path("a.edf"), born, RECORDED) == years
-
-
-def test_an_age_needs_both_dates_in_their_order():
-    assert age_at(Path("a.edf"), datetime(1950, 5, 12), None) is None
-    with pytest.warns(UserWarning, match="a.edf: the patient is born after the recording: the age is left out"):
-        assert age_at(Path("a.edf"), datetime(2021, 5, 12), RECORDED) is None
 
 
 @pytest.mark.parametrize(

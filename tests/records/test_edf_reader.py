@@ -298,6 +298,7 @@ def test_bytes_after_the_last_data_record_are_said(path):
         ("duration", "0", "data records that last longer than 0 s, found 0 s"),
         ("duration", "", "a number as duration of a data record, found ''"),
         ("signals", "0", "at least one signal, found 0"),
+        ("signals", "9e99", "expected 2303.* bytes of header, found 12164 bytes"),
         ("header bytes", "1280", "1024 header bytes for 3 signals, found 1280"),
         ("start date", "xx.xx.xx", "a file that pyedflib can decode, found .*startdate"),
     ],
@@ -305,6 +306,14 @@ def test_bytes_after_the_last_data_record_are_said(path):
 def test_a_broken_header_is_an_error_that_names_the_field(path, field, text, message):
     overwrite(path, field, text)
     with pytest.raises(RecordError, match=message):
+        open_record(path)
+
+
+@pytest.mark.parametrize("limits", [("-1e308", "1e308"), ("0", "1e-320")])
+def test_physical_limits_beyond_all_numbers_are_an_error(path, limits):
+    for field, text in zip(("physical minimum", "physical maximum"), limits, strict=True):
+        overwrite(path, field, text)
+    with pytest.raises(RecordError, match="physical limits of 'ECG I' that a signal can have, found"):
         open_record(path)
 
 

@@ -31,6 +31,16 @@ def test_a_file_of_another_format_is_an_error(tmp_path):
         decode(path, "hl7_aecg", "HL7 aECG")
 
 
+def test_a_package_that_ecgdatakit_needs_is_installed_by_the_same_command(tmp_path, monkeypatch):
+    def parse(path, **options):
+        raise ImportError("No module named 'xmltodict'")
+
+    path = write_muse(tmp_path / "ecg.xml", [muse_waveform([muse_lead("I", np.arange(9))])])
+    monkeypatch.setattr(ecgdatakit.FileParser, "parse", parse)
+    with pytest.raises(ImportError, match=r'pip install "anyecg-hf\[records\]"'):
+        decode(path, "ge_muse_xml", "GE MUSE")
+
+
 def test_raw_samples_are_no_reason_to_warn(tmp_path):
     path = write_muse(tmp_path / "ecg.xml", [muse_waveform([muse_lead("I", np.arange(9))])])
     with warnings.catch_warnings():
@@ -63,6 +73,7 @@ def test_scale_and_offset_become_gain_and_baseline(tmp_path):
         ({"sampling_rate": 250}, "one sampling rate of all leads, found I: 500 Hz, II: 250 Hz"),
         ({"samples": [1, 2]}, "one number of samples of all leads, found I: 1, II: 2"),
         ({"resolution": float("nan")}, "the voltage of one step of lead II"),
+        ({"resolution": 1e-320}, "the voltage of one step of lead II"),
     ],
 )
 def test_leads_that_do_not_fit_together_are_an_error(tmp_path, second, message):

@@ -189,6 +189,14 @@ def test_samples_elsewhere_are_not_read(write, tmp_path):
         read_record(linked, **TOLD)
 
 
+def test_a_dataset_of_which_nearly_nothing_is_stored_is_refused_before_memory_is_asked_for(tmp_path):
+    path = tmp_path / "ecg.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("ecg", (3, 1 << 40), "f4", chunks=(3, 1 << 20))
+    with pytest.raises(RecordError, match="ecg.h5: expected a dataset 'ecg' of at most 250 times its 0 bytes"):
+        read_record(path, sampling_rate=500, unit="mV", lead_names=["I", "II", "V1"])
+
+
 def test_a_cut_file_and_a_damaged_one_are_errors(write, tmp_path):
     path = write({"ecg": np.random.default_rng(1).normal(size=(3, 5000))})
     content = path.read_bytes()

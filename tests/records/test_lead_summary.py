@@ -47,6 +47,11 @@ def test_voltages_are_those_of_the_whole_record(rate, seconds):
         assert lead.missing_share == np.isnan(row).mean()
 
 
+def test_a_rate_beyond_the_record_takes_no_memory_for_a_second():
+    (lead,) = summarize_signal(source_of([[0.0, 1.0, -1.0]], 1e300)).leads
+    assert (lead.min_mv, lead.max_mv, lead.typical_range_mv) == (-1.0, 1.0, 2.0)
+
+
 def test_one_jump_does_not_pass_for_the_range_of_a_lead():
     signal_mv = np.tile([[0.0, 1.0]], 50)
     signal_mv[0, 30:] += 8

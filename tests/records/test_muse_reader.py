@@ -105,6 +105,14 @@ def test_the_patient_comes_without_a_name(write, encoding):
     assert not {"Müller", "Mary", "Doe"} & set(repr(vars(record)).replace("'", " ").replace(",", " ").split())
 
 
+def test_an_age_without_a_unit_follows_from_the_date_of_birth(write):
+    path = write()
+    path.write_bytes(path.read_bytes().replace(b"<AgeUnits>YEARS</AgeUnits>", b""))
+    assert read_as(MUSE, path).age_years == 67.0
+    path.write_bytes(path.read_bytes().replace(b"05-13-1952", b""))
+    assert read_as(MUSE, path).age_years is None
+
+
 def test_what_the_machine_said_before_a_physician_is_a_comment(write):
     further = diagnosis("Sinus rhythm") + diagnosis("Atrial fibrillation", tag="OriginalDiagnosis")
     record = read_as(MUSE, write(further=further))
@@ -116,6 +124,14 @@ def test_beats_are_annotations(write):
     assert read_as(MUSE, write(), annotations=True).annotations is None
     record = read_as(MUSE, write(further=BEATS), annotations=True)
     assert record.annotations == (Annotation(0.5, "0", "QRS"),)
+
+
+@pytest.mark.parametrize("time", ["", "soon", "123.5"])
+def test_a_beat_without_a_whole_sample_is_an_error(write, time):
+    path = write(further=BEATS.replace("250", time))
+    assert read_as(MUSE, path).n_leads == 12
+    with pytest.raises(RecordError, match="ecg.xml: expected times of beats in whole samples, found this: invalid"):
+        read_as(MUSE, path, annotations=True)
 
 
 def test_beats_at_another_rate_are_left_out_with_a_warning(write):
@@ -199,6 +215,14 @@ def test_leads_of_different_lengths_are_an_error(tmp_path, samples):
     leads = [muse_lead("I", samples[0]), muse_lead("II", samples[1, :-1])]
     with pytest.raises(RecordError, match="expected one number of samples of all leads, found I: 5000, II: 4999"):
         read_as(MUSE, write_muse(tmp_path / "ecg.xml", [muse_waveform(leads)]))
+
+
+@pytest.mark.parametrize(
+    ("rate", "exponent", "hertz"),
+    [("2565", "-1", 256.5), ("5", "2", 500.0), (" 1000 ", "", 1000.0), ("500,0", "0", 500.0)],
+)
+def test_the_rate_need_not_be_a_whole_number(write, rate, exponent, hertz):
+    assert read_as(MUSE, write(rate=rate, exponent=exponent)).sampling_rate == hertz
 
 
 @pytest.mark.parametrize("rate", ["", "0", "fast"])

@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from anyecg_hf.records import RecordError, read_record
+from anyecg_hf.records import RecordError, find_records, formats, read_record
 
 SIGNAL = np.random.default_rng(0).normal(size=(3, 200))
 LEADS = ["I", "II", "V1"]
@@ -53,10 +53,45 @@ def test_an_archive_may_tell_of_the_patient(tmp_path):
     assert (record.weight_kg, record.labels) == (None, ("NORM", "SR"))
 
 
+def test_identifiers_are_texts_and_ages_above_89_one_age(tmp_path):
+    patient = {"record_id": 12, "patient_id": 7.0, "age_years": 97, "sex": "F", "labels": [426783006]}
+    np.savez(tmp_path / "ecg.npz", signal=SIGNAL, **TOLD, **patient)
+    record = read_record(tmp_path / "ecg.npz")
+    assert (record.record_id, record.patient_id, record.labels) == ("12", "7", ("426783006",))
+    assert (record.age_years, record.sex) == (90.0, 1)
+
+
+def test_texts_may_be_bytes(tmp_path):
+    np.savez(tmp_path / "ecg.npz", signal=SIGNAL, sampling_rate=[500], unit=b"uV", lead_names=np.array(LEADS, "S4"))
+    record = read_record(tmp_path / "ecg.npz")
+    np.testing.assert_allclose(record.signal_mv, SIGNAL / 1000, atol=1e-9)
+    assert record.lead_names == tuple(LEADS)
+
+
 def test_arrays_that_are_not_read_are_named(tmp_path):
-    np.savez(tmp_path / "ecg.npz", signal=SIGNAL, **TOLD, pressure=SIGNAL)
+    np.savez(tmp_path / "ecg.npz", signal=SIGNAL, **TOLD, pressure=np.array([{}]))
     with pytest.warns(UserWarning, match="arrays not read: pressure"):
+        assert read_record(tmp_path / "ecg.npz").n_leads == 3
+
+
+def test_an_array_that_unpacks_beyond_all_reason_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "_HARMLESS_BYTES", 1 << 20)
+    np.savez_compressed(tmp_path / "ecg.npz", signal=np.zeros((3, 200_000), dtype=np.float32), **TOLD)
+    with pytest.raises(RecordError, match="an array 'signal' of at most 250 times its .* bytes.*, found 2400128 bytes"):
         read_record(tmp_path / "ecg.npz")
+    monkeypatch.undo()
+    assert read_record(tmp_path / "ecg.npz").n_samples == 200_000
+
+
+def test_an_archive_of_an_unknown_kind_is_an_error(tmp_path):
+    path = tmp_path / "ecg.npz"
+    np.savez(path, signal=SIGNAL, **TOLD)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99  # the version that is needed to unpack
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match="a whole NumPy file .*, found NotImplementedError: zip file version 9.9"):
+        read_record(path)
+    assert find_records(tmp_path) == [path]
 
 
 def test_what_an_archive_states_cannot_be_overruled(tmp_path):
@@ -125,9 +160,10 @@ def test_a_cut_file_is_an_error(tmp_path, name):
         ({"signal": SIGNAL, "sampling_rate": "fast"}, "expected one number as 'sampling_rate'"),
         (
             {"signal": SIGNAL, "sampling_rate": [500, 500]},
-            r"one number as 'sampling_rate', found shape \(2,\)",
+            "one value of 'sampling_rate', found 2",
         ),
         ({"signal": SIGNAL, "sampling_rate": 0}, "expected a positive sampling rate in Hz, found 0"),
+        ({"signal": SIGNAL, "unit": ["u", "V"]}, "expected one 'unit', found 'u', 'V'"),
         ({"signal": SIGNAL, "unit": "volts"}, "expected a unit of voltage: .*, found 'volts'"),
         ({"signal": SIGNAL, "age_years": [1, 2]}, "expected one value of 'age_years'"),
         ({"signal": SIGNAL, "sex": 7}, "expected the fields of an ECGRecord, found this: `sex` must be 0"),

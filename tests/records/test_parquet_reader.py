@@ -266,6 +266,34 @@ def test_a_row_that_states_nonsense_is_an_error(write, changes, message):
         read_record(write({**listed_columns(1, unit=["mV"]), **changes}))
 
 
+@pytest.mark.parametrize("time_s", [float("nan"), "soon", None])
+def test_an_annotation_without_a_time_is_an_error(write, time_s):
+    columns = listed_columns(1, unit=["mV"], annotations=[[{"time_s": time_s, "symbol": "N"}]])
+    with pytest.raises(RecordError, match="'time_s' and 'symbol' in every one of 'annotations'"):
+        read_record(write(columns), annotations=True)
+
+
+@pytest.mark.parametrize("repeated", ["record_id", "site"])
+def test_repeated_columns_are_an_error_and_do_not_stop_a_search(tmp_path, repeated):
+    columns = {**listed_columns(1, unit=["mV"]), repeated: ["a"]}
+    table = pyarrow.table(columns).append_column(repeated, pyarrow.array(["b"]))
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert find_records(tmp_path) == [tmp_path / "a.parquet"]
+    with pytest.raises(RecordError, match=f"can decode, found KeyError: .*{repeated}.* exists 2 times"):
+        read_record(tmp_path / "a.parquet")
+
+
+def test_a_date_out_of_range_is_an_error(write):
+    moments = pyarrow.array([10**18], pyarrow.timestamp("us"))
+    with pytest.raises(RecordError, match="a Parquet file that pyarrow can decode, found"):
+        read_record(write(listed_columns(1, unit=["mV"], moment=moments)))
+
+
+def test_an_unknown_number_of_samples_contradicts_nothing(write):
+    columns = listed_columns(1, unit=["mV"], n_samples=pyarrow.array([None], pyarrow.int64()))
+    assert read_record(write(columns)).n_samples == N_SAMPLES
+
+
 def test_a_cut_file_and_a_damaged_one_are_errors_and_are_listed(write):
     path = write(stored_columns(), compression="none")
     content = path.read_bytes()

@@ -83,6 +83,20 @@ def test_compressed_leads_in_another_order_are_an_error(tmp_path, leads):
         read_as(PHILIPS, path)
 
 
+@pytest.mark.parametrize("encoding", ["Base64", "Plain"])
+@pytest.mark.parametrize("attributes", [{"durationperchannel": "2500"}, {"numberofleads": "8"}])
+def test_more_samples_than_the_header_says_are_an_error(tmp_path, leads, attributes, encoding):
+    path = write_philips(tmp_path / "ecg.xml", leads, xli=False, attributes=attributes, encoding="utf-8")
+    if encoding == "Plain":
+        before, bracket, content = path.read_text().partition('bitspersample="16">')
+        text, end, after = content.partition("</parsedwaveforms>")
+        plain = " ".join(map(str, np.frombuffer(base64.b64decode(text), dtype="<i2")))
+        path.write_text(before.replace('"Base64"', '"Plain"') + bracket + plain + end + after)
+    stated = 8 * 2500 if "numberofleads" in attributes else 12 * 1250
+    with pytest.raises(RecordError, match=f"{stated} samples of .* leads, as its header says, found 30000"):
+        read_as(PHILIPS, path)
+
+
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [

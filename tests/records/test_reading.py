@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`read_record` finds the format by content; `find_records` lists what folders and globs hold."""
 
+import errno
 import importlib
 import sys
 
 import numpy as np
 import pytest
+from tests.records.read_as import FORMAT_NAMES
 
 from anyecg_hf.records import (
     MissingFileError,
@@ -16,8 +18,6 @@ from anyecg_hf.records import (
     find_records,
     read_record,
 )
-
-FORMAT_NAMES = "HDF5, Parquet, NumPy, EDF, DICOM, SCP-ECG, GE MUSE, Philips, HL7 aECG, WFDB, CSV"
 
 
 @pytest.fixture
@@ -78,6 +78,26 @@ def test_records_folders_and_globs_can_be_mixed(folder, sources, expected):
 def test_a_source_that_holds_no_record_is_an_error(folder, source, message):
     with pytest.raises(MissingFileError, match=message):
         find_records([folder / "a", folder / source])
+
+
+def test_the_current_folder_is_a_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert [path.as_posix() for path in find_records(".")] == ["a", "b", "sub/c.csv", "sub/d.npz", "sub/numbers.CSV"]
+    for path in (".", ""):
+        with pytest.raises(RecordError, match="expected a record, found a folder"):
+            read_record(path)
+
+
+@pytest.mark.parametrize("name", ["b.csv", "b.hea"])
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, name):
+    def deny(path, *arguments, **options):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    (tmp_path / name).write_text("I\n1\n")
+    monkeypatch.setattr("builtins.open", deny)
+    monkeypatch.setattr("pathlib.Path.read_bytes", deny)
+    with pytest.raises(RecordError, match=rf"{name}: expected a .*, found this: Permission denied\."):
+        read_record(tmp_path / name)
 
 
 def test_an_empty_list_and_an_empty_folder_are_errors(tmp_path):

@@ -81,6 +81,22 @@ def test_a_signal_that_is_not_numbers_is_refused():
         ECGRecord(np.zeros((1, 10), dtype=complex), 500, ("I",))
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"time_s": float("nan")}, "`time_s` and `duration_s` must be finite, got nan and None"),
+        ({"duration_s": float("inf")}, "got 1.0 and inf"),
+        ({"time_s": "1"}, "got '1' and None"),
+        ({"symbol": float("nan")}, r"`symbol`, `note` and `lead_name` must be texts, got \(nan, '', ''\)"),
+        ({"note": None}, "must be texts"),
+        ({"lead_name": 1}, "must be texts"),
+    ],
+)
+def test_an_annotation_has_a_time_and_texts(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Annotation(**{"time_s": 1.0, "symbol": "N", **fields})
+
+
 PERSONAL = {
     "record_id": "00001_hr",
     "patient_id": "MRN 123456",
@@ -110,15 +126,20 @@ def test_ages_above_89_are_one_age_without_identity(age, kept):
 
 def test_labels_that_are_codes_stay_and_free_text_goes_without_identity():
     codes = ("426783006", "67741000119109", "NORM", "NST_", "1AVB", "I-AVB", "147+367", "713427006|59118001", "N")
-    texts = ("Normal sinus rhythm", "Confirmed by Doe", "12-MAY-2019", "12.05.2019", "jane@doe.org", "Müller", "", "(N")
-    record = ECGRecord(np.ones((1, 5)), 500, ("I",), labels=(*codes, *texts))
+    codes += ("59118001", "10370003", "22.1.1.1", "1_2", "3AVB")
+    texts = ("Normal sinus rhythm", "Confirmed by Doe", "jane@doe.org", "Müller", "", "(N")
+    dates = ("12-MAY-2019", "12.05.2019", "2019_05_12", "12MAY2019", "20190512")
+    record = ECGRecord(np.ones((1, 5)), 500, ("I",), labels=(*codes, *texts, *dates))
     assert record.without_identity().labels == codes
 
 
 def test_annotations_keep_time_and_code_and_lose_free_text_without_identity():
     beat = Annotation(0.5, "N", duration_s=0.1, lead_name="I")
     rhythm, text = Annotation(1.0, "+", "(AFIB"), Annotation(2.0, '"', "Mrs. Doe coughs")
-    record = ECGRecord(np.ones((1, 5)), 500, ("I",), annotations=[beat, rhythm, text, Annotation(3.0, "+", "(DOE")])
-    expected = (beat, rhythm, replace(text, note=""), Annotation(3.0, "+"))
+    codes = [Annotation(4.0, symbol) for symbol in ("[", "~", "[45]", "2:5250", "MDC_ECG_WAVC_PWAVE")]
+    texts = [Annotation(5.0, symbol) for symbol in ("Mrs. Doe", "Doe^Jane", "12-MAY-2019", "")]
+    found = [beat, rhythm, text, Annotation(3.0, "+", "(DOE"), *codes, *texts]
+    record = ECGRecord(np.ones((1, 5)), 500, ("I",), annotations=found)
+    expected = (beat, rhythm, replace(text, note=""), Annotation(3.0, "+"), *codes, *[Annotation(5.0, '"')] * 4)
     assert record.without_identity().annotations == expected
     assert ECGRecord(np.ones((1, 5)), 500, ("I",)).without_identity().annotations is None

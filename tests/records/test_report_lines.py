@@ -21,12 +21,19 @@ def test_lines_are_kept_once_in_order_and_without_blanks():
         "REFERRED BY: J. DOE",
         "Electronically signed by Dr. Doe",
         "Unconfirmed, reviewed by JD",
+        "Interpretation confirmed (electronically) by Doe",
     ],
 )
 def test_lines_that_name_someone_are_left_out(line):
     assert report_lines(["Sinus rhythm", line]) == ("Sinus rhythm",)
 
 
-@pytest.mark.parametrize("line", ["Atrial flutter, rate 80", "ST elevation: consider injury", "Unconfirmed report"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("Atrial flutter, rate 80", "ST elevation: consider injury", "Unconfirmed report"),
+        *("PR cannot be read, P waves hidden by T waves", "ST elevation confirmed; followed by T inversion"),
+    ],
+)
 def test_findings_stay(line):
     assert report_lines([line]) == (line,)

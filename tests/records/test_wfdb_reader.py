@@ -394,6 +394,12 @@ def test_what_the_file_states_can_be_confirmed(write_wfdb, counts):
     np.testing.assert_allclose(record.signal_mv, millivolts(counts), atol=1e-6)
 
 
+def test_a_length_that_no_compressed_file_can_have_is_refused_before_memory_is_asked_for(write_wfdb, counts):
+    path = write_wfdb(counts, layout="516", record_line="rec 2 500 1000000000000")
+    with pytest.raises(RecordError, match=r"rec\.dat: expected a signal file of at most 250 times its 1200 bytes"):
+        read(path)
+
+
 def test_annotations_are_read_only_when_asked_for(write_wfdb, counts):
     path = write_wfdb(counts)
     assert read(path, annotations=True).annotations is None
@@ -406,6 +412,13 @@ def test_annotations_are_read_only_when_asked_for(write_wfdb, counts):
         Annotation(0.1, "N"),
         Annotation(0.5, "V"),
     )
+
+
+def test_annotations_without_a_symbol_of_their_own_keep_their_code(write_wfdb, counts):
+    path = write_wfdb(counts)
+    # Codes 45, which WFDB leaves to applications, and 1 at samples 5 and 50; the upper six bits hold the code.
+    path.with_suffix(".atr").write_bytes(np.array([45 << 10 | 5, 1 << 10 | 45, 0], dtype="<u2").tobytes())
+    assert read(path, annotations=True).annotations == (Annotation(0.01, "[45]"), Annotation(0.1, "N"))
 
 
 def test_a_corrupt_annotation_file_is_named(write_wfdb, counts):

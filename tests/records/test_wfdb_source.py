@@ -256,6 +256,26 @@ def test_a_file_cut_after_opening_is_an_error_and_not_zeros(write_wfdb, counts, 
             source.read(0, 10)
 
 
+def test_a_file_removed_after_opening_is_an_error_that_names_it(write_wfdb, counts):
+    path = write_wfdb(counts)
+    with open_record(path) as source:
+        path.with_suffix(".dat").unlink()
+        with pytest.raises(RecordError, match=r"rec\.dat: expected a signal file that can be read, found this: No"):
+            source.read(0, 10)
+
+
+def test_signals_of_several_formats_stand_side_by_side(tmp_path):
+    formats = {"I": "61", "II": "212", "III": "8", "aVR": "16", "aVL": "24"}
+    signals = np.random.default_rng(1).integers(-60, 61, (5, 1, N_FRAMES)).cumsum(axis=2)
+    for (name, format_), signal in zip(formats.items(), signals, strict=True):
+        data = pack_differences(list(signal), [1], -5) if format_ == "8" else pack(format_, signal.T)
+        (tmp_path / f"{name}.dat").write_bytes(data)
+    lines = [f"{name}.dat {format_} 1000/mV 16 0 -5 0 0 {name}" for name, format_ in formats.items()]
+    (tmp_path / "rec.hea").write_text("\n".join([f"rec 5 500 {N_FRAMES}", *lines]))
+    with open_record(tmp_path / "rec") as source:
+        np.testing.assert_array_equal(source.read_stored(7, 50).samples, signals[:, 0, 7:50])
+
+
 def test_leads_with_different_frames_need_a_stated_rate(tmp_path):
     write(tmp_path, "16", [2, 1])
     (tmp_path / "rec.hea").write_text("rec 2\nrec.dat 16x2 1000/mV 16 0 0 0 0 I\nrec.dat 16 1000/mV 16 0 0 0 0 V1\n")

@@ -14,8 +14,7 @@ from typing import Any
 
 from anyecg_hf.cli.options import Outcome, add_reading_options, for_each_record, report
 from anyecg_hf.records import Annotation, RecordFacts, RecordSource, find_format
-from anyecg_hf.records.header_comments import HIDDEN_AGE_YEARS, MAX_STATED_AGE
-from anyecg_hf.records.identity import IDENTIFYING_FIELDS, is_code, is_rhythm
+from anyecg_hf.records.identity import IDENTIFYING_FIELDS, is_code
 from anyecg_hf.records.lead_summary import LeadSummary, SignalSummary, summarize_signal
 
 DESCRIPTION = """Prints what recordings carry, as it is in the file: format, leads and how they are stored, voltages,
@@ -52,11 +51,9 @@ class Inspection:
     def identifying(self) -> list[str]:
         """Names of the fields that identify the patient or may do so."""
         found = [name for name in IDENTIFYING_FIELDS if getattr(self.facts, name)]
-        age = self.facts.age_years
-        found += ["age_years"] if age is not None and age > MAX_STATED_AGE and age != HIDDEN_AGE_YEARS else []
         found += ["labels"] if not all(map(is_code, self.facts.labels)) else []
-        notes = (annotation.note for annotation in self.annotations or ())
-        return found + (["annotations"] if any(note and not is_rhythm(note) for note in notes) else [])
+        has_text = any(annotation != annotation.without_text() for annotation in self.annotations or ())
+        return found + (["annotations"] if has_text else [])
 
 
 def add_parser(commands) -> None:
@@ -108,7 +105,7 @@ def _lines(found: Inspection, asked_for_annotations: bool) -> Iterator[str]:
     yield _line("Stored as", f"{found.signal.dtype}; (sample - baseline) / gain is the voltage in the unit")
     yield from (f"  {row}" for row in _table([_COLUMNS, *map(_cells, found.signal.leads)]))
     yield _line("Patient", facts.patient_id, "patient_id" in marked)
-    yield _line("Age", None if facts.age_years is None else f"{facts.age_years:g} years", "age_years" in marked)
+    yield _line("Age", None if facts.age_years is None else f"{facts.age_years:g} years")
     yield _line("Sex", _SEXES.get(facts.sex))
     yield _line("Weight", None if facts.weight_kg is None else f"{facts.weight_kg:g} kg")
     yield _line("Height", None if facts.height_cm is None else f"{facts.height_cm:g} cm")

@@ -5,18 +5,19 @@ HL7 annotated ECGs (aECG, `AnnotatedECG`). ecgdatakit decodes the first rhythm s
 leaves out the times of annotations, so these are read here.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from ..models.anyecg.signal_anyecg import canonical_lead_name
-from .annotated_source import AnnotatedSource
+from ..models.anyecg.signal_anyecg import canonical_lead_name, millivolts_per_unit
 from .errors import RecordError
 from .exported_record import decode, exported_facts, exported_leads
 from .formats import ReadOptions, RecordFormat
-from .moments import parse_moment
+from .moments import parse_moment, seconds_between
 from .record import Annotation
+from .source import ArraySource
 from .xml_text import parse_xml, recogniser, selector
 
 _NAME = "HL7 aECG"
@@ -43,12 +44,9 @@ class _Clock:
 
     def absolute_s(self, text: str) -> float:
         try:
-            moment, start = parse_moment(text), parse_moment(self.head)
+            return seconds_between(parse_moment(self.head), parse_moment(text))
         except ValueError as error:
             raise RecordError(self.path, "times of annotations", f"this: {error}") from None
-        if moment.tzinfo is None or start.tzinfo is None:
-            moment, start = moment.replace(tzinfo=None), start.replace(tzinfo=None)
-        return (moment - start).total_seconds()
 
     def relative_s(self, text: str, unit: str) -> float:
         # The head of relative times is a quantity; that of absolute ones is the moment that they count from.
@@ -56,26 +54,47 @@ class _Clock:
         return _quantity_s(self.path, text, unit) - head_s
 
 
-def _open(path: Path, options: ReadOptions) -> AnnotatedSource:
+def _open(path: Path, options: ReadOptions) -> ArraySource:
     decoded = decode(path, "hl7_aecg", _NAME)
+    _check_origins(path)
     times = decoded.raw_metadata["rhythm_time"]
     rate_hz = times["sampling_rate_exact"]
     rounded = abs(rate_hz - round(rate_hz)) < 1e-9 * rate_hz
     leads = exported_leads(path, decoded, options, float(round(rate_hz)) if rounded else rate_hz)
     clock = _Clock(path, times["head"], "" if times["code"].upper() == "TIME_ABSOLUTE" else times["head_unit"])
-    return AnnotatedSource(
-        **vars(leads), facts=exported_facts(path, decoded), read_annotations=partial(_annotations, clock)
+    return ArraySource(**vars(leads), facts=exported_facts(path, decoded), annotations=partial(_annotations, clock))
+
+
+def _rhythm(path: Path) -> Element:
+    """The series that ecgdatakit decodes."""
+    return next(
+        series
+        for series in parse_xml(path).iterfind("{*}component/{*}series")
+        if _attribute(series.find("{*}code"), "code").upper() != _AVERAGES
     )
+
+
+def _check_origins(path: Path) -> None:
+    """Refuses origins of leads that ecgdatakit would take for 0, or for voltages in the unit of the scale."""
+    for origin in _rhythm(path).iterfind("{*}component/{*}sequenceSet/{*}component/{*}sequence/{*}value/{*}origin"):
+        text, unit = _attribute(origin, "value"), _attribute(origin, "unit")
+        if not _is_voltage(text, unit):
+            raise RecordError(path, "origins of leads as voltages", f"{text!r} {unit!r}")
+
+
+def _is_voltage(text: str, unit: str) -> bool:
+    try:
+        value = float(text or 0)
+        if value and unit:
+            millivolts_per_unit(unit)
+    except ValueError:
+        return False
+    return math.isfinite(value)
 
 
 def _annotations(clock: _Clock) -> tuple[Annotation, ...] | None:
     """Annotations of the rhythm series that have a time; the symbol is the code of what was found there."""
-    series = next(
-        series
-        for series in parse_xml(clock.path).iterfind("{*}component/{*}series")
-        if _attribute(series.find("{*}code"), "code").upper() != _AVERAGES
-    )
-    sets = series.findall("{*}subjectOf/{*}annotationSet")
+    sets = _rhythm(clock.path).findall("{*}subjectOf/{*}annotationSet")
     if not sets:
         return None
     found = []
@@ -126,7 +145,10 @@ def _attribute(element: Element | None, name: str) -> str:
 
 def _quantity_s(path: Path, text: str, unit: str) -> float:
     try:
-        return float(text) * _SECONDS[unit]
+        seconds = float(text) * _SECONDS[unit]
+        if not math.isfinite(seconds):
+            raise ValueError
+        return seconds
     except (KeyError, ValueError):
         raise RecordError(path, f"a number of {', '.join(_SECONDS)}", f"{text!r} {unit!r}") from None
 

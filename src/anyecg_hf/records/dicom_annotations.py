@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from .dicom_values import first_item, legal_values
 from .errors import RecordError
-from .moments import parse_moment
-from .record import Annotation
+from .moments import parse_moment, seconds_between
+from .record import COMMENT_SYMBOL, Annotation
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-# WFDB's code for a comment: a text without a code.
-_COMMENT_SYMBOL = '"'
 _SPANS = ("SEGMENT", "MULTISEGMENT")
 
 
@@ -33,7 +31,7 @@ class Timeline:
         path (`Path`): The file, for messages.
         group (`int`): Number of the group, counted from 1.
         rate_hz (`float`): Its rate.
-        start (`datetime` or `None`): When it starts.
+        start (`datetime` or `None`): When it starts, with a time zone if one is stated.
         lead_names (`dict[int, str]`): Names of its leads by number of the channel, counted from 1.
     """
 
@@ -133,7 +131,7 @@ def _offset_s(offset_s: float, timeline: Timeline) -> float:
 def _moment_s(moment: str, timeline: Timeline) -> float:
     if timeline.start is None:
         raise ValueError("the file does not say when the recording starts")
-    return (parse_moment(str(moment)).replace(tzinfo=None) - timeline.start).total_seconds()
+    return seconds_between(timeline.start, parse_moment(str(moment)))
 
 
 _SECONDS: dict[str, Callable[[Any, Timeline], float]] = {
@@ -157,7 +155,7 @@ def _leads(item: "Dataset", timeline: Timeline) -> Iterable[str | None]:
 
 def _symbol(item: "Dataset") -> str:
     concept = first_item(item, "ConceptNameCodeSequence") or first_item(item, "ConceptCodeSequence")
-    return _COMMENT_SYMBOL if concept is None else str(concept.get("CodeValue") or concept.get("CodeMeaning", ""))
+    return COMMENT_SYMBOL if concept is None else str(concept.get("CodeValue") or concept.get("CodeMeaning", ""))
 
 
 def _note(item: "Dataset") -> str:

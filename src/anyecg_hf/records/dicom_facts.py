@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 
 from .dicom_annotations import parse_statements
 from .dicom_values import read_number, read_text
-from .edf_header import age_at
 from .formats import warn
-from .header_comments import HIDDEN_AGE_YEARS, MAX_STATED_AGE
-from .moments import parse_moment
+from .header_comments import hide_age, parse_sex
+from .moments import age_at, parse_moment
 from .report_lines import report_lines
 from .source import RecordFacts
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_SEX = {"M": 0, "F": 1}
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
 _PER_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 # The start of the recording, best first; dates of a study or series are those of other things.
@@ -27,30 +25,43 @@ _STARTS = (("AcquisitionDateTime",), ("AcquisitionDate", "AcquisitionTime"), ("C
 _TALLEST_CM = 300.0
 
 
-def parse_facts(path: Path, dataset: "Dataset") -> RecordFacts:
+def parse_facts(path: Path, dataset: "Dataset", start: datetime | None) -> RecordFacts:
     """
     Args:
         path (`Path`): The file.
         dataset (`Dataset`): Its data set.
+        start (`datetime`, *optional*): What `recording_start` returns.
 
     Returns:
         [`RecordFacts`]: codes of the report are `labels`, its texts `comments`. What was left at zero or in no legal
         form is unknown; the latter is said in a warning.
     """
     statements = parse_statements(dataset.get("WaveformAnnotationSequence") or ())
-    recorded_at = _recorded_at(path, dataset)
     return RecordFacts(
         record_id=path.stem,
         patient_id=read_text(dataset, "PatientID") or None,
-        age_years=_age_years(path, dataset, recorded_at),
-        sex=_SEX.get(read_text(dataset, "PatientSex")),
+        age_years=_age_years(path, dataset, start),
+        sex=parse_sex(read_text(dataset, "PatientSex")),
         weight_kg=read_number(path, dataset, "PatientWeight") or None,
         height_cm=_height_cm(path, dataset),
-        recorded_at=recorded_at,
+        recorded_at=None if start is None else start.replace(tzinfo=None),
         labels=statements.codes,
         comments=report_lines(statements.texts),
         source=str(path),
     )
+
+
+def recording_start(path: Path, dataset: "Dataset") -> datetime | None:
+    """Start of the recording, with a time zone if one is stated; `None`, with a warning, for what is no date."""
+    for keywords in _STARTS:
+        parts = [read_text(dataset, keyword) for keyword in keywords]
+        if not all(parts):
+            continue
+        try:
+            return parse_moment("".join(parts))
+        except ValueError:
+            warn(path, f"{' and '.join(keywords)} left out: {' '.join(parts)!r} is no date with a time.")
+    return None
 
 
 def _height_cm(path: Path, dataset: "Dataset") -> float | None:
@@ -61,33 +72,20 @@ def _height_cm(path: Path, dataset: "Dataset") -> float | None:
     return height_cm or None
 
 
-def _recorded_at(path: Path, dataset: "Dataset") -> datetime | None:
-    for keywords in _STARTS:
-        parts = [read_text(dataset, keyword) for keyword in keywords]
-        if not all(parts):
-            continue
-        try:
-            return parse_moment("".join(parts)).replace(tzinfo=None)
-        except ValueError:
-            warn(path, f"{' and '.join(keywords)} left out: {' '.join(parts)!r} is no date with a time.")
-    return None
-
-
-def _age_years(path: Path, dataset: "Dataset", recorded_at: datetime | None) -> float | None:
+def _age_years(path: Path, dataset: "Dataset", start: datetime | None) -> float | None:
     stated = read_text(dataset, "PatientAge")
     if stated:
         match = _AGE.fullmatch(stated)
         if match is None:
             warn(path, f"the age {stated!r} is left out: a number of D, W, M or Y is expected.")
             return None
-        years = int(match[1]) / _PER_YEAR[match[2]]
-        return HIDDEN_AGE_YEARS if years > MAX_STATED_AGE else years
+        return hide_age(int(match[1]) / _PER_YEAR[match[2]])
     born = read_text(dataset, "PatientBirthDate")
     try:
-        return age_at(path, datetime.strptime(born, "%Y%m%d") if born else None, recorded_at)
+        return age_at(path, datetime.strptime(born, "%Y%m%d") if born else None, start)
     except ValueError:
         warn(path, f"the date of birth is left out: {born!r} is no date.")
         return None
 
 
-__all__ = ["parse_facts"]
+__all__ = ["parse_facts", "recording_start"]

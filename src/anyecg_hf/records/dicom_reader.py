@@ -5,26 +5,25 @@ DICOM files with an ECG waveform, parsed by pydicom: the first original multiple
 Further groups, averaged beats, measurements and names of persons are not read.
 """
 
+import math
 import re
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..models.anyecg.signal_anyecg import canonical_lead_name
-from .annotated_source import AnnotatedSource
 from .dicom_annotations import Timeline, parse_annotations
-from .dicom_facts import parse_facts
+from .dicom_facts import parse_facts, recording_start
 from .dicom_values import first_item, legal_values, read_number, read_text
 from .errors import RecordError, TruncatedFileError
-from .formats import ReadOptions, RecordFormat, read_head, warn
+from .formats import ReadOptions, RecordFormat, optional_package, read_head, warn
 from .lead_selection import StatedSignal, select_leads
 from .left_out import warn_of_averages
-from .source import RecordFacts
+from .source import ArraySource
 from .stored_signal import as_stored
 
 if TYPE_CHECKING:
@@ -50,12 +49,12 @@ def _select(paths: Sequence[Path]) -> list[Path]:
     return [path for path, head in heads.items() if _recognises(path, head) and _ECG_CLASSES in head]
 
 
-def _open(path: Path, options: ReadOptions) -> AnnotatedSource:
+def _open(path: Path, options: ReadOptions) -> ArraySource:
     with legal_values(path):
         return _open_dataset(path, options, _read_dataset(path))
 
 
-def _open_dataset(path: Path, options: ReadOptions, dataset: "Dataset") -> AnnotatedSource:
+def _open_dataset(path: Path, options: ReadOptions, dataset: "Dataset") -> ArraySource:
     number = _find_group(path, dataset)
     group = dataset.WaveformSequence[number]
     rate_hz = options.resolve_sampling_rate(path, read_number(path, group, "SamplingFrequency"))
@@ -69,23 +68,24 @@ def _open_dataset(path: Path, options: ReadOptions, dataset: "Dataset") -> Annot
     offsets = np.array([read_number(path, channels[index], "ChannelBaseline") or 0.0 for index in kept])
     _warn_of_skew(path, [channels[index] for index in kept], lead_names)
     samples = _samples(path, dataset, number, len(channels))
-    facts = parse_facts(path, dataset)
-    timeline = _timeline(path, number, group, rate_hz, facts, dict(zip(kept, lead_names, strict=True)))
-    return AnnotatedSource(
+    start = recording_start(path, dataset)
+    timeline = _timeline(path, number, group, rate_hz, start, dict(zip(kept, lead_names, strict=True)))
+    return ArraySource(
         samples=samples[kept],
         sampling_rate=rate_hz,
         lead_names=lead_names,
         gain=1 / scales,
         baseline=-offsets / scales,
         units=units,
-        missing=_padding(path, group, dataset),
-        facts=facts,
-        read_annotations=partial(parse_annotations, dataset.get("WaveformAnnotationSequence") or (), timeline),
+        missing=(_padding(path, group, dataset),) * len(kept),
+        facts=parse_facts(path, dataset, start),
+        annotations=partial(parse_annotations, dataset.get("WaveformAnnotationSequence") or (), timeline),
     )
 
 
 def _read_dataset(path: Path) -> "Dataset":
-    pydicom = _import_pydicom()
+    with optional_package("pydicom", "DICOM files"):
+        import pydicom
     try:
         dataset = pydicom.dcmread(path)
         groups = dataset.get("WaveformSequence")
@@ -155,13 +155,14 @@ def _scale(path: Path, channel: "Dataset", stated: StatedSignal) -> float:
     correction = read_number(path, channel, "ChannelSensitivityCorrectionFactor")
     if sensitivity is None and stated.unit is None:
         return 1.0  # the caller has told the unit of the samples
-    if not sensitivity or correction == 0:
+    scale = (sensitivity or 0.0) * (1.0 if correction is None else correction)
+    if not (scale and math.isfinite(1 / scale)):
         raise RecordError(
             path,
             f"a sensitivity and a correction factor of lead {stated.name!r} other than 0",
             f"{sensitivity} and {correction}",
         )
-    return sensitivity * (1.0 if correction is None else correction)
+    return scale
 
 
 def _warn_of_skew(path: Path, channels: "Sequence[Dataset]", lead_names: Sequence[str]) -> None:
@@ -224,10 +225,9 @@ def _padding(path: Path, group: "Dataset", dataset: "Dataset") -> int | None:
 
 
 def _timeline(
-    path: Path, number: int, group: "Dataset", rate_hz: float, facts: RecordFacts, lead_names: dict[int, str]
+    path: Path, number: int, group: "Dataset", rate_hz: float, start: datetime | None, lead_names: dict[int, str]
 ) -> Timeline:
     offset_ms = read_number(path, group, "MultiplexGroupTimeOffset") or 0.0
-    start = facts.recorded_at
     return Timeline(
         path=path,
         group=number + 1,
@@ -235,15 +235,6 @@ def _timeline(
         start=None if start is None else start + timedelta(milliseconds=offset_ms),
         lead_names={index + 1: name for index, name in lead_names.items()},
     )
-
-
-def _import_pydicom() -> ModuleType:
-    # Optional.
-    try:
-        import pydicom
-    except ImportError as error:
-        raise ImportError('Reading DICOM files needs the package pydicom: pip install "anyecg-hf[records]"') from error
-    return pydicom
 
 
 DICOM = RecordFormat(name="DICOM", suffixes=(".dcm", ".dicom"), recognises=_recognises, open=_open, select=_select)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .errors import RecordError, TruncatedFileError
 from .formats import warn
-from .header_comments import HIDDEN_AGE_YEARS, MAX_STATED_AGE
+from .header_comments import parse_sex
 from .wfdb_header import parse_start
 
 EDF_MAGIC = b"0       "
@@ -37,7 +37,6 @@ _START_DATE = re.compile(r"Startdate\s+(\d{2})-([A-Z]{3})-(\d{4})", re.IGNORECAS
 _NO_DATE = "01.01.85"
 # Two digits of a year: 85 to 99 lie in the twentieth century.
 _FIRST_YEAR = 85
-_SEX = {"M": 0, "F": 1}
 # What no converter outputs. WFDB's `mit2edf`, for one, writes it where samples are missing.
 _LOWEST_CODES = {"EDF": -(1 << 15), "BDF": -(1 << 23)}
 
@@ -119,14 +118,15 @@ def parse_edf_header(path: Path) -> EDFHeader:
     """
     with open(path, "rb") as file:
         first = file.read(_UNIT_BYTES)
-        _check_length(path, first, _UNIT_BYTES)
+        _check_length(path, len(first), _UNIT_BYTES)
         fields = _split(path, first[len(EDF_MAGIC) :], _FILE_FIELDS)
         n_signals = _whole(path, "number of signals", fields["number of signals"])
         if n_signals < 1:
             raise RecordError(path, "at least one signal", f"{n_signals}")
-        signal_bytes = file.read(_UNIT_BYTES * n_signals)
-    header_bytes = _UNIT_BYTES * (n_signals + 1)
-    _check_length(path, first + signal_bytes, header_bytes)
+        header_bytes = _UNIT_BYTES * (n_signals + 1)
+        # Before they are read: the field can hold "9e99".
+        _check_length(path, path.stat().st_size, header_bytes)
+        signal_bytes = file.read(header_bytes - _UNIT_BYTES)
     if _whole(path, "header bytes", fields["header bytes"]) != header_bytes:
         raise RecordError(path, f"{header_bytes} header bytes for {n_signals} signals", fields["header bytes"], ADVICE)
     kind = "BDF" if first.startswith(BDF_MAGIC) else "EDF"
@@ -164,28 +164,16 @@ def parse_patient(text: str) -> PatientField:
     code, sex, born = [*text.split(), "X", "X", "X"][:3]
     return PatientField(
         code=None if code == "X" else code,
-        sex=_SEX.get(sex),
+        sex=parse_sex(sex),
         born=parse_start(f"{born} 00:00:00"),
         further=" ".join(text.split()[4:]),
     )
 
 
-def age_at(path: Path, born: datetime | None, recorded_at: datetime | None) -> float | None:
-    """Completed years between two dates, 90 for every age above 89; `None` where a date is missing or impossible."""
-    if born is None or recorded_at is None:
-        return None
-    birthday_to_come = (recorded_at.month, recorded_at.day) < (born.month, born.day)
-    years = recorded_at.year - born.year - birthday_to_come
-    if years < 0:
-        warn(path, "the patient is born after the recording: the age is left out.")
-        return None
-    return HIDDEN_AGE_YEARS if years > MAX_STATED_AGE else float(years)
-
-
-def _check_length(path: Path, found: bytes, needed: int) -> None:
-    if len(found) < needed:
+def _check_length(path: Path, n_bytes: int, needed: int) -> None:
+    if n_bytes < needed:
         raise TruncatedFileError(
-            path, f"{needed} bytes of header", f"{len(found)} bytes", "The file is truncated: fetch it again."
+            path, f"{needed} bytes of header", f"{n_bytes} bytes", "The file is truncated: fetch it again."
         )
 
 
@@ -257,6 +245,9 @@ def _parse_signal(path: Path, fields: dict[str, str], lowest_code: int) -> EDFSi
         found = f"{first_code} and {last_code}"
         raise RecordError(path, f"a digital minimum of {label!r} below its maximum", found, ADVICE)
     step = (high - low) / (last_code - first_code)
+    if not (step and math.isfinite(step) and math.isfinite(1 / step)):
+        found = f"{low:g} and {high:g}"
+        raise RecordError(path, f"physical limits of {label!r} that a signal can have", found, ADVICE)
     return EDFSignal(
         label=label,
         unit=fields["unit"],
@@ -315,7 +306,6 @@ __all__ = [
     "EDFHeader",
     "EDFSignal",
     "PatientField",
-    "age_at",
     "parse_edf_header",
     "parse_patient",
 ]

@@ -6,24 +6,21 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .edf_header import ADVICE, BDF_MAGIC, EDF_MAGIC, EDFHeader, age_at, parse_edf_header, parse_patient
+from .edf_header import ADVICE, BDF_MAGIC, EDF_MAGIC, EDFHeader, parse_edf_header, parse_patient
 from .errors import RecordError
-from .formats import ReadOptions, RecordFormat, read_head
+from .formats import ReadOptions, RecordFormat, optional_package, read_head
 from .lead_selection import StatedSignal, select_leads
-from .record import Annotation
+from .moments import age_at
+from .record import COMMENT_SYMBOL, Annotation
 from .source import RecordFacts, RecordSource
 from .stored_signal import StoredSignal
 
 if TYPE_CHECKING:
     import pyedflib
-
-# WFDB's code for a comment: EDF+ annotations are free text.
-_COMMENT_SYMBOL = '"'
 
 # pyedflib has one table of open files for the whole process and refuses to open a file twice. Opening takes some 30 us,
 # so a file is open only while it is read, and one at a time.
@@ -82,7 +79,7 @@ class EDFSource(RecordSource):
         with _opened(self._header.path, annotations=True) as reader:
             onsets_s, durations_s, texts = reader.readAnnotations()
         return tuple(
-            Annotation(float(onset), _COMMENT_SYMBOL, str(text), float(duration) if duration >= 0 else None)
+            Annotation(float(onset), COMMENT_SYMBOL, str(text), float(duration) if duration >= 0 else None)
             for onset, duration, text in zip(onsets_s, durations_s, texts, strict=True)
         )
 
@@ -145,27 +142,17 @@ def _facts(header: EDFHeader) -> RecordFacts:
 
 @contextmanager
 def _opened(path: Path, annotations: bool = False) -> "Iterator[pyedflib.EdfReader]":
-    pyedflib = _import_pyedflib()
+    with optional_package("pyedflib", "EDF and BDF files"):
+        import pyedflib
     mode = pyedflib.READ_ALL_ANNOTATIONS if annotations else pyedflib.DO_NOT_READ_ANNOTATIONS
     with _LOCK:
         try:
             with pyedflib.EdfReader(str(path), mode) as reader:
                 yield reader
         except OSError as error:
-            found = str(error).removeprefix(f"{path}: ").rstrip(".")
+            found = str(error).removeprefix(f"{path}: ")
             advice = ADVICE if "compliant" in found else ""
             raise RecordError(path, "a file that pyedflib can decode", found, advice) from error
-
-
-def _import_pyedflib() -> ModuleType:
-    # Optional.
-    try:
-        import pyedflib
-    except ImportError as error:
-        raise ImportError(
-            'Reading EDF and BDF files needs the package pyedflib: pip install "anyecg-hf[records]"'
-        ) from error
-    return pyedflib
 
 
 EDF = RecordFormat(name="EDF", suffixes=(".edf", ".bdf", ".rec"), recognises=_recognises, open=_open, select=_select)

@@ -31,7 +31,8 @@ class RecordError(ValueError):
         self.advice = advice
 
     def __str__(self) -> str:
-        return f"{self.path}: expected {self.expected}, found {self.found}. {self.advice}".rstrip()
+        found = self.found.rstrip(".")  # what another library says may be a sentence
+        return f"{self.path}: expected {self.expected}, found {found}. {self.advice}".rstrip()
 
     # Worker processes send errors home by pickle, which would call the class with `args` only.
     def __reduce__(self):

@@ -10,15 +10,17 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import RecordError
-from .formats import ReadOptions, warn
-from .header_comments import HIDDEN_AGE_YEARS, MAX_STATED_AGE
+from .formats import ReadOptions, optional_package, warn
+from .header_comments import hide_age, parse_sex
 from .left_out import warn_of_averages
+from .moments import age_at
 from .report_lines import report_lines
 from .source import RecordFacts
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     import ecgdatakit
 
 MAX_BYTES = 1 << 28
-_SEX = {"M": 0, "F": 1}
+_ECGDATAKIT = ("ecgdatakit", "GE MUSE, Philips, HL7 aECG and SCP-ECG files")
 # Notes of ecgdatakit that are free text of the file.
 _NOTES = ("machine_interpretation", "interpretation_comment", "comments", "reason_for_test")
 
@@ -71,11 +73,13 @@ def decode(path: Path, source_format: str, name: str) -> "ecgdatakit.ECGRecord":
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise RecordError(path, f"{name} data of at most {MAX_BYTES >> 20} MiB", f"{size >> 20} MiB")
-    ecgdatakit = _import_ecgdatakit()
+    with optional_package(*_ECGDATAKIT):
+        import ecgdatakit
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            decoded = ecgdatakit.FileParser.parse(path, auto_scale=False)
+            with optional_package(*_ECGDATAKIT):  # it imports others when it needs them
+                decoded = ecgdatakit.FileParser.parse(path, auto_scale=False)
         except ecgdatakit.ECGDataKitError as error:
             raise RecordError(
                 path, f"{name} data that ecgdatakit can decode", f"this: {_without(error, path)}"
@@ -121,7 +125,7 @@ def exported_leads(
     _check_alike(path, "number of samples of all leads", [(lead.label, str(len(lead.samples))) for lead in leads])
     for lead in leads:
         stated = lead.resolution if lead.adc_resolution else 0.0  # without one ecgdatakit calls it 1
-        if not (stated and math.isfinite(stated)):
+        if not (stated and math.isfinite(stated) and math.isfinite(1 / stated)):
             raise RecordError(path, f"the voltage of one step of lead {lead.label}", f"{stated:g}")
     scale = np.array([lead.resolution for lead in leads], dtype=np.float64)
     return ExportedLeads(
@@ -176,8 +180,8 @@ def exported_facts(path: Path, decoded: "ecgdatakit.ECGRecord") -> RecordFacts:
         return RecordFacts(
             record_id=path.stem,
             patient_id=patient.patient_id or None,
-            age_years=_age_years(path, patient.age),
-            sex=_SEX.get(patient.sex),
+            age_years=_age_years(path, patient, recorded_at),
+            sex=parse_sex(patient.sex),
             weight_kg=patient.weight or None,  # zero stands for "not measured"
             height_cm=patient.height or None,
             recorded_at=None if recorded_at is None else recorded_at.replace(tzinfo=None),
@@ -189,25 +193,11 @@ def exported_facts(path: Path, decoded: "ecgdatakit.ECGRecord") -> RecordFacts:
         raise RecordError(path, "the fields of an ECGRecord", f"this: {error}") from error
 
 
-def _age_years(path: Path, stated: float | None) -> float | None:
-    if stated is None:
-        return None
-    if stated < 0:
-        warn(path, "the patient is born after the recording: the age is left out.")
-        return None
-    return HIDDEN_AGE_YEARS if stated > MAX_STATED_AGE else float(stated)
-
-
-def _import_ecgdatakit() -> Any:
-    # Optional.
-    try:
-        import ecgdatakit
-    except ImportError as error:
-        raise ImportError(
-            "Reading GE MUSE, Philips, HL7 aECG and SCP-ECG files needs the package ecgdatakit: pip install"
-            ' "anyecg-hf[records]"'
-        ) from error
-    return ecgdatakit
+def _age_years(path: Path, patient: "ecgdatakit.PatientInfo", recorded_at: datetime | None) -> float | None:
+    # An age in an unknown unit is none, and a negative one was derived from the date of birth.
+    if patient.age is None or patient.age < 0:
+        return age_at(path, patient.birth_date, recorded_at)
+    return hide_age(patient.age)
 
 
 __all__ = ["ExportedLeads", "decode", "exported_facts", "exported_leads"]

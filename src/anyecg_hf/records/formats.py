@@ -5,7 +5,8 @@
 import math
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from ..models.anyecg.configuration_anyecg import UNKNOWN_LEAD
 from ..models.anyecg.signal_anyecg import canonical_lead_name, millivolts_per_unit
 from .errors import RecordError
 from .source import RecordSource
+
+# So much memory harms nobody, and no ECG that takes more is compressed so well.
+_HARMLESS_BYTES = 1 << 30
+_BEST_COMPRESSION = 250
 
 
 @dataclass(frozen=True)
@@ -203,12 +208,55 @@ class RecordFormat:
 
 
 def read_head(path: str | os.PathLike, size: int = 4096) -> bytes:
-    """First bytes of a file; none if it is not a file."""
+    """First bytes of a file, none if it is not a file; raises [`RecordError`] if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(size)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return b""
+    except OSError as error:
+        raise RecordError(path, "a file that can be read", f"this: {error.strerror}") from error
+
+
+@contextmanager
+def optional_package(name: str, files: str, extra: str = "records") -> Iterator[None]:
+    """
+    Where a package is imported that readers need and users may lack.
+
+    Args:
+        name (`str`): Name of the package.
+        files (`str`): The files that need it.
+        extra (`str`, *optional*, defaults to `"records"`): The extra of this package that brings it.
+
+    Raises:
+        `ImportError`: if it is not installed, with the command that installs it.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ImportError(f'Reading {files} needs the package {name}: pip install "anyecg-hf[{extra}]"') from error
+
+
+def check_expansion(path: Path, what: str, n_bytes: int, stored_bytes: int) -> None:
+    """
+    Refuses data that take gigabytes of memory and nearly nothing in the file, before memory is asked for.
+
+    Args:
+        path (`Path`): The file.
+        what (`str`): What is to be read, for messages.
+        n_bytes (`int`): Its size in memory, as the file states it.
+        stored_bytes (`int`): Its size in the file.
+
+    Raises:
+        [`RecordError`]: if no ECG could be compressed so well.
+    """
+    if n_bytes > max(_HARMLESS_BYTES, _BEST_COMPRESSION * stored_bytes):
+        raise RecordError(
+            path,
+            f"{what} of at most {_BEST_COMPRESSION} times its {stored_bytes} bytes in the file",
+            f"{n_bytes} bytes",
+            "The file is corrupt, or made to exhaust the memory.",
+        )
 
 
 def is_text(head: bytes) -> bool:
@@ -222,4 +270,4 @@ def is_text(head: bytes) -> bool:
     return True
 
 
-__all__ = ["ReadOptions", "RecordFormat", "is_text", "read_head", "warn"]
+__all__ = ["ReadOptions", "RecordFormat", "check_expansion", "is_text", "optional_package", "read_head", "warn"]

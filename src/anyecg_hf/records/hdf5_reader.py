@@ -6,17 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from .addresses import Address, find_row, list_addresses, parse_address
 from .errors import RecordError, TruncatedFileError, UnsafeHeaderError
-from .formats import ReadOptions, RecordFormat, read_head, warn
+from .formats import ReadOptions, RecordFormat, check_expansion, optional_package, read_head, warn
 from .record import shape_mismatch
 from .source import ArraySource, RecordFacts, RecordSource
-from .stated_fields import FIELD_NAMES, StatedFields
+from .stated_fields import FIELD_NAMES, StatedFields, as_plain
 from .stored_signal import StoredSignal, as_stored
 
 if TYPE_CHECKING:
@@ -281,12 +280,13 @@ def _exam_ids(path: Path, file: "h5py.File") -> tuple[str, ...]:
     values = np.asarray(_read_raw(_dataset(path, file, _EXAM_IDS, kinds="iuSO"), ()))
     if values.ndim != 1:
         raise RecordError(path, f"a list of identifiers in {_EXAM_IDS!r}", f"shape {values.shape}")
-    return tuple(map(str, _plain(values)))
+    return tuple(map(str, as_plain(values)))
 
 
 def _dataset(path: Path, file: "h5py.File", name: str, kinds: str = "fiu") -> "h5py.Dataset":
     """A dataset whose numbers are all in this file."""
-    h5py = _import_h5py()
+    import h5py
+
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise _unsafe(path, f"a link in place of {name!r}")
     dataset = file[name]
@@ -296,6 +296,7 @@ def _dataset(path: Path, file: "h5py.File", name: str, kinds: str = "fiu") -> "h
         raise RecordError(path, f"a dataset {name!r} of {what}", found)
     if dataset.external or dataset.is_virtual:
         raise _unsafe(path, f"{name!r} in other files")
+    check_expansion(path, f"a dataset {name!r}", dataset.nbytes, dataset.id.get_storage_size())
     return dataset
 
 
@@ -329,7 +330,7 @@ def _decoding(path: str | Path) -> Iterator[None]:
         raise RecordError(
             path,
             "an HDF5 file that h5py can decode",
-            f"{type(error).__name__}: {error}".rstrip("."),
+            f"{type(error).__name__}: {error}",
             "It may be truncated or corrupt, or compressed by a filter that h5py lacks.",
         ) from error
 
@@ -338,7 +339,7 @@ def _stated(path: Path, file: "h5py.File", dataset: "h5py.Dataset") -> StatedFie
     """What the attributes of the dataset and of the file state."""
     values: dict[str, Any] = {}
     for name in FIELD_NAMES:
-        found = [_plain(holder.attrs[name]) for holder in (dataset, file) if name in holder.attrs]
+        found = [as_plain(holder.attrs[name]) for holder in (dataset, file) if name in holder.attrs]
         if len(found) == 2 and found[0] != found[1]:
             raise RecordError(path, f"one {name!r}", f"{found[0]!r} at the dataset and {found[1]!r} at the file")
         if found:
@@ -354,17 +355,6 @@ def _report_unread(path: Path, file: "h5py.File", dataset: "h5py.Dataset") -> No
         warn(path, f"not read: {', '.join(sorted(attributes | others))}.")
 
 
-def _plain(value: Any) -> Any:
-    """Numbers and texts of Python in place of those of NumPy and h5py."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    return value if isinstance(value, (bool, int, float, str)) else None
-
-
 def _open_file(path: Path) -> "h5py.File":
     head = read_head(path)
     if head.startswith(_MATLAB_MAGIC):
@@ -374,21 +364,13 @@ def _open_file(path: Path) -> "h5py.File":
             "a MATLAB file of version 7.3, whose variables have no fixed names",
             "Save the signal as .npz with signal, sampling_rate, lead_names and unit.",
         )
-    h5py = _import_h5py()
+    with optional_package("h5py", "HDF5 files"):
+        import h5py
     try:
         return h5py.File(path, "r", locking="best-effort", **_CHUNK_CACHE)
     except OSError as error:
         kind = TruncatedFileError if "truncated" in str(error) else RecordError
-        raise kind(path, "an HDF5 file that h5py can open", f"this: {error}".rstrip(".")) from error
-
-
-def _import_h5py() -> ModuleType:
-    # Optional.
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError('Reading HDF5 files needs the package h5py: pip install "anyecg-hf[records]"') from error
-    return h5py
+        raise kind(path, "an HDF5 file that h5py can open", f"this: {error}") from error
 
 
 HDF5 = RecordFormat(name="HDF5", suffixes=(".h5", ".hdf5"), recognises=_recognises, open=_open, select=_select)

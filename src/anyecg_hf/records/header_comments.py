@@ -87,7 +87,12 @@ def parse_age(text: str) -> float | None:
     years = float(match[2])
     if match[1] and years < MAX_STATED_AGE:
         return None
-    return HIDDEN_AGE_YEARS if match[1] or years > MAX_STATED_AGE else years
+    return HIDDEN_AGE_YEARS if match[1] else hide_age(years)
+
+
+def hide_age(years: float) -> float:
+    """An age in years, 90 for every one above 89."""
+    return HIDDEN_AGE_YEARS if years > MAX_STATED_AGE else float(years)
 
 
 def parse_sex(text: str) -> int | None:
@@ -116,4 +121,4 @@ def _parse_labels(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(label for label in labels if label.lower() not in _NO_LABEL))
 
 
-__all__ = ["HIDDEN_AGE_YEARS", "MAX_STATED_AGE", "HeaderFacts", "parse_age", "parse_comments", "parse_sex"]
+__all__ = ["HIDDEN_AGE_YEARS", "MAX_STATED_AGE", "HeaderFacts", "hide_age", "parse_age", "parse_comments", "parse_sex"]

@@ -16,13 +16,23 @@ _RHYTHM_NOTES = frozenset(
 )
 # One word without accents: "426783006", "1AVB", "NST_", "147+367", "I-AVB".
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+|;.()-]{0,31}")
-# "12-MAY-2019", "12.05.2019"
-_DATE = re.compile(r"\d{1,4}[-.][A-Za-z0-9]{1,9}[-.]\d{1,4}")
+# "12-MAY-2019", "12.05.2019", "12MAY2019", "20190512"
+_DATE = re.compile(
+    r"\d{1,4}[-._][A-Za-z0-9]{1,9}[-._]\d{1,4}|\d{1,2}[A-Za-z]{3,9}\d{2,4}"
+    r"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+)
+# "+", "N", "[45]", "2:5250", "MDC_ECG_WAVC_PWAVE"
+_SYMBOL = re.compile(r".|[A-Za-z0-9\[][A-Za-z0-9_:.\]-]{0,63}")
 
 
 def is_code(label: str) -> bool:
     """Whether a label is a code or a single word, and not free text or a date."""
     return bool(_CODE.fullmatch(label)) and not _DATE.fullmatch(label)
+
+
+def is_symbol(symbol: str) -> bool:
+    """Whether the symbol of an annotation is a single character or a code, and not free text or a date."""
+    return bool(_SYMBOL.fullmatch(symbol)) and not _DATE.fullmatch(symbol)
 
 
 def is_rhythm(note: str) -> bool:

@@ -67,7 +67,7 @@ def summarize_signal(source: RecordSource) -> SignalSummary:
     Raises:
         [`RecordError`]: if samples cannot be decoded.
     """
-    second = max(1, round(source.sampling_rate))
+    second = min(max(1, round(source.sampling_rate)), source.n_samples)
     lows, highs, n_missing = [], [], np.zeros(source.n_leads, dtype=np.int64)
     for block_mv in source.blocks(_BLOCK_S * second / source.sampling_rate):
         n_missing += np.isnan(block_mv).sum(axis=1)
@@ -83,7 +83,7 @@ def summarize_signal(source: RecordSource) -> SignalSummary:
             LeadSummary(
                 name=name,
                 gain=float(stored.gain[lead]),
-                baseline=float(stored.baseline[lead]),
+                baseline=float(stored.baseline[lead]) + 0.0,  # of -0.0 as well
                 unit=stored.units[lead],
                 missing_code=stored.missing[lead],
                 min_mv=_known(np.fmin.reduce(low_mv[lead])),

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .annotated_source import AnnotatedSource
+from .errors import RecordError
 from .exported_record import ExportedLeads, decode, exported_facts, exported_leads
 from .formats import ReadOptions, RecordFormat, warn
 from .record import Annotation
-from .xml_text import recogniser, selector
+from .source import ArraySource
+from .xml_text import parse_xml, recogniser, selector
 
 if TYPE_CHECKING:
     import ecgdatakit
@@ -32,15 +33,27 @@ _TOLD = ("LeadOff", "LeadTimeOffset")
 _RATE_OF_BEATS_HZ = 500.0
 
 
-def _open(path: Path, options: ReadOptions) -> AnnotatedSource:
+def _open(path: Path, options: ReadOptions) -> ArraySource:
     decoded = decode(path, "ge_muse_xml", _NAME)
-    leads = _with_derived_leads(path, exported_leads(path, decoded, options))
+    leads = _with_derived_leads(path, exported_leads(path, decoded, options, _rate_hz(path)))
     _warn_of_odd_leads(path, decoded.leads)
-    return AnnotatedSource(
+    return ArraySource(
         **vars(leads),
         facts=exported_facts(path, decoded),
-        read_annotations=partial(_beats, path, decoded.raw_metadata.get("qrs_times", ()), leads.sampling_rate),
+        annotations=partial(_beats, path, decoded.raw_metadata.get("qrs_times", ()), leads.sampling_rate),
     )
+
+
+def _rate_hz(path: Path) -> float | None:
+    """Rate of the recording in Hz, which ecgdatakit rounds; `None` if it is not where MUSE has it."""
+    for waveform in parse_xml(path).iterfind("Waveform"):
+        if (waveform.findtext("WaveformType") or "Rhythm").strip().lower() == "rhythm":
+            base, exponent = waveform.findtext("SampleBase"), waveform.findtext("SampleExponent")
+            try:
+                return float(base) * 10.0 ** float(exponent or 0)
+            except (TypeError, ValueError):
+                return None
+    return None
 
 
 def _warn_of_odd_leads(path: Path, leads: "Sequence[ecgdatakit.Lead]") -> None:
@@ -84,7 +97,10 @@ def _beats(path: Path, beats: Sequence[Mapping[str, str]], rate_hz: float) -> tu
     if rate_hz != _RATE_OF_BEATS_HZ:
         warn(path, f"beats not read: the unit of their times is unknown where the rate is {rate_hz:g} Hz.")
         return None
-    return tuple(Annotation(int(beat["time"]) / rate_hz, beat["type"], "QRS") for beat in beats)
+    try:
+        return tuple(Annotation(int(beat["time"]) / rate_hz, beat["type"], "QRS") for beat in beats)
+    except ValueError as error:
+        raise RecordError(path, "times of beats in whole samples", f"this: {error}") from None
 
 
 _recognises = recogniser("RestingECG")

@@ -4,19 +4,17 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .addresses import Address, find_row, list_addresses, parse_address
 from .errors import RecordError, TruncatedFileError
-from .formats import ReadOptions, RecordFormat, read_head, warn
+from .formats import ReadOptions, RecordFormat, optional_package, read_head, warn
 from .record import Annotation, shape_mismatch
-from .source import RecordFacts, RecordSource
+from .source import ArraySource
 from .stated_fields import FIELD_NAMES, StatedFields
 from .stored_signal import StoredSignal, as_stored
 
@@ -31,42 +29,6 @@ _STORED_FIELDS = ("samples", "dtype", "gain", "baseline", "unit", "missing")
 _CORPUS_COLUMNS = {"record_id", "corpus", "n_samples", "native_labels"}
 # Rows of a group that are decoded at once on the way to the one that is wanted.
 _ROWS_AT_ONCE = 16
-
-
-class ParquetSource(RecordSource):
-    """
-    A record that was read from one row.
-
-    Args:
-        signal ([`StoredSignal`]): Its samples.
-        annotations (`tuple[Annotation, ...]`, *optional*): What `read_annotations` returns.
-        sampling_rate (`float`), lead_names (`tuple[str, ...]`), facts ([`RecordFacts`]): As in [`RecordSource`].
-    """
-
-    def __init__(
-        self,
-        signal: StoredSignal,
-        annotations: tuple[Annotation, ...] | None = None,
-        *,
-        sampling_rate: float,
-        lead_names: tuple[str, ...],
-        facts: RecordFacts,
-    ):
-        super().__init__(
-            sampling_rate=sampling_rate, lead_names=lead_names, n_samples=signal.samples.shape[1], facts=facts
-        )
-        self._signal = signal
-        self._annotations = annotations
-
-    def _read_stored(self, start: int, stop: int) -> StoredSignal:
-        return replace(self._signal, samples=np.array(self._signal.samples[:, start:stop], order="C"))
-
-    def read_annotations(self) -> tuple[Annotation, ...] | None:
-        return self._annotations
-
-    def close(self) -> None:
-        super().close()
-        self._signal = None
 
 
 def _recognises(path: Path, head: bytes) -> bool:
@@ -88,7 +50,7 @@ def _records_in(path: Path) -> list[Path]:
         return [path]  # opening it will say what is wrong
 
 
-def _open(path: Path, options: ReadOptions) -> ParquetSource:
+def _open(path: Path, options: ReadOptions) -> ArraySource:
     address = parse_address(path)
     with _opened(address.file) as file:
         if not _is_signal(file):
@@ -98,7 +60,8 @@ def _open(path: Path, options: ReadOptions) -> ParquetSource:
                 ", ".join(f"{field.name!r} ({field.type})" for field in file.schema_arrow),
             )
         row = find_row(address, _record_ids(address.file, file))
-        table = _read_row(address.file, file, row)
+        with _decoding(address.file):
+            table = _read_row(address.file, file, row)
     return _source(address, table, options, source=str(path))
 
 
@@ -139,15 +102,14 @@ def _read_row(path: Path, file: "pyarrow.parquet.ParquetFile", row: int) -> "pya
     while row >= file.metadata.row_group(group).num_rows:
         row -= file.metadata.row_group(group).num_rows
         group += 1
-    with _decoding(path):
-        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[group]):
-            if row < batch.num_rows:
-                return batch.slice(row, 1)
-            row -= batch.num_rows
+    for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[group]):
+        if row < batch.num_rows:
+            return batch.slice(row, 1)
+        row -= batch.num_rows
     raise TruncatedFileError(path, f"{row + 1} more rows in row group {group}", "its end", "Fetch the file again.")
 
 
-def _source(address: Address, row: "pyarrow.RecordBatch", options: ReadOptions, source: str) -> ParquetSource:
+def _source(address: Address, row: "pyarrow.RecordBatch", options: ReadOptions, source: str) -> ArraySource:
     path = address.file
     with _decoding(path):
         values = {name: row.column(name)[0].as_py() for name in row.schema.names if name != _SIGNAL}
@@ -159,12 +121,12 @@ def _source(address: Address, row: "pyarrow.RecordBatch", options: ReadOptions, 
     mismatch = shape_mismatch(signal.samples.shape, len(names))
     if mismatch:
         raise RecordError(path, mismatch.expected, mismatch.found, mismatch.advice)
-    n_samples = values.get("n_samples", signal.samples.shape[1])
-    if n_samples != signal.samples.shape[1]:
+    n_samples = values.get("n_samples")
+    if n_samples not in (None, signal.samples.shape[1]):
         raise RecordError(path, f"{n_samples} samples, as 'n_samples' says", f"{signal.samples.shape[1]}")
     facts = stated.facts(record_id=f"{path.stem}{address.name or ''}", source=source, comments=_comments(path, values))
     annotations = _annotations(path, values.get(_ANNOTATIONS))
-    return ParquetSource(signal, annotations, sampling_rate=rate, lead_names=names, facts=facts)
+    return ArraySource(**vars(signal), sampling_rate=rate, lead_names=names, facts=facts, annotations=annotations)
 
 
 def _signal(path: Path, column: "pyarrow.Array", stated_unit: str | None, options: ReadOptions) -> StoredSignal:
@@ -220,7 +182,7 @@ def _annotations(path: Path, value: Any) -> tuple[Annotation, ...] | None:
         return tuple(
             Annotation(
                 float(fields["time_s"]),
-                str(fields["symbol"]),
+                fields["symbol"],
                 fields.get("note") or "",
                 fields.get("duration_s"),
                 fields.get("lead_name"),
@@ -235,38 +197,32 @@ def _annotations(path: Path, value: Any) -> tuple[Annotation, ...] | None:
 
 @contextmanager
 def _opened(path: Path) -> "Iterator[pyarrow.parquet.ParquetFile]":
-    parquet = _import_parquet()
+    with optional_package("pyarrow", "Parquet files", extra="data"):
+        import pyarrow.parquet
     with _decoding(path):
-        file = parquet.ParquetFile(path)
+        file = pyarrow.parquet.ParquetFile(path)
     with file:
         yield file
 
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
-    """Turns errors of pyarrow into errors of records."""
+    """Turns errors of pyarrow, which are those of Python at repeated names and dates out of range, into our own."""
     import pyarrow
 
     try:
         yield
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+    except RecordError:
+        raise
+    except (pyarrow.ArrowException, OSError, LookupError, ValueError, OverflowError) as error:
         raise RecordError(
             path,
             "a Parquet file that pyarrow can decode",
-            f"{type(error).__name__}: {error}".rstrip("."),
+            f"{type(error).__name__}: {error}",
             "The file may be truncated or corrupt: fetch it again.",
         ) from error
 
 
-def _import_parquet() -> ModuleType:
-    # Optional.
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError('Reading Parquet files needs the package pyarrow: pip install "anyecg-hf[data]"') from error
-    return pyarrow.parquet
-
-
 PARQUET = RecordFormat(name="Parquet", suffixes=(".parquet",), recognises=_recognises, open=_open, select=_select)
 
-__all__ = ["PARQUET", "ParquetSource"]
+__all__ = ["PARQUET"]

@@ -54,7 +54,7 @@ def read_record(
             - an XML export of GE MUSE or Philips, or an HL7 aECG;
             - a CSV or TSV table: rows are samples, columns are leads, an optional first column `time` in seconds;
             - a NumPy file: `.npy` with an array `(leads, samples)`, or `.npz` with `signal`, `sampling_rate`,
-              `lead_names` and `unit`;
+              `lead_names` and `unit`, and fields of [`ECGRecord`] such as `patient_id` and `age_years`;
             - an HDF5 file with a dataset `signal` or `ecg` `(leads, samples)` and the others of these as attributes, or
               with `exam_id` and `tracings` `(exams, samples, leads)` as in CODE-15%, whose padding with zeros at both
               ends is left out;
@@ -70,7 +70,7 @@ def read_record(
             `"V"`, `"mV"`, `"uV"` or `"nV"`, where the file does not state it.
         annotations (`bool`, *optional*, defaults to `False`):
             Whether to read annotations too: of WFDB the `.atr` file beside the header, else those in the file (EDF+,
-            BDF+, DICOM, SCP-ECG, HL7 aECG, Parquet).
+            BDF+, DICOM, SCP-ECG, HL7 aECG, Parquet, and GE MUSE at 500 Hz).
 
     Returns:
         [`ECGRecord`]: the signal in mV, `(leads, samples)` float32, NaN where samples are missing or invalid. Lead

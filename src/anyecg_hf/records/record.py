@@ -5,12 +5,16 @@
 import math
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from numbers import Real
 from typing import Protocol, Self
 
 import numpy as np
 
-from .header_comments import HIDDEN_AGE_YEARS, MAX_STATED_AGE
-from .identity import IDENTIFYING_FIELDS, is_code, is_rhythm
+from .header_comments import hide_age
+from .identity import IDENTIFYING_FIELDS, is_code, is_rhythm, is_symbol
+
+# WFDB's symbol of a comment: a text without a code.
+COMMENT_SYMBOL = '"'
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,9 @@ class Annotation:
         note (`str`): Free text beside the code, for example `"(AFIB"`; empty if there is none.
         duration_s (`float` or `None`): How long it lasts in seconds, where the file says so.
         lead_name (`str` or `None`): The lead that it is about; `None` if it is about all of them.
+
+    Raises:
+        `ValueError`: if a time is not finite, or a text is none.
     """
 
     time_s: float
@@ -31,6 +38,22 @@ class Annotation:
     note: str = ""
     duration_s: float | None = None
     lead_name: str | None = None
+
+    def __post_init__(self) -> None:
+        times_s = (self.time_s, 0.0 if self.duration_s is None else self.duration_s)
+        if not all(isinstance(time_s, Real) and math.isfinite(time_s) for time_s in times_s):
+            raise ValueError(f"`time_s` and `duration_s` must be finite, got {self.time_s!r} and {self.duration_s!r}.")
+        texts = (self.symbol, self.note, "" if self.lead_name is None else self.lead_name)
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"`symbol`, `note` and `lead_name` must be texts, got {texts}.")
+
+    def without_text(self) -> Self:
+        """The annotation without free text; of notes PhysioNet's rhythm codes such as `"(AFIB"` stay."""
+        return replace(
+            self,
+            symbol=self.symbol if is_symbol(self.symbol) else COMMENT_SYMBOL,
+            note=self.note if is_rhythm(self.note) else "",
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,11 +159,12 @@ class ECGRecord:
         Leaves out what identifies the patient, in the spirit of HIPAA's safe harbor (45 CFR 164.514(b)(2)).
 
         What stays: signal, rate, lead names, sex, weight and height; the age, with 90 for every one above 89; labels
-        that are codes (one word of ASCII letters, digits and `_+|;.()-`, and no date); annotations with time, symbol,
-        duration and lead, and of their notes PhysioNet's rhythm codes such as `"(AFIB"`.
+        that are codes (one word of ASCII letters, digits and `_+|;.()-`, and no date); annotations with time, duration
+        and lead, their symbols where they are single characters or codes, and of their notes PhysioNet's rhythm codes
+        such as `"(AFIB"`.
 
         What goes: `record_id`, `patient_id`, `recorded_at`, `comments` and `source` (a path may hold a name), and free
-        text in labels and notes, where reports name persons and dates.
+        text in labels, symbols and notes, where reports name persons and dates.
 
         It is a copy without the obvious and no proof of anonymity: an ECG can be matched with another one of the same
         person, and a rare finding can tell who it is.
@@ -156,16 +180,13 @@ class ECGRecord:
         ```
         """
         age = self.age_years
-        annotations = self.annotations
-        if annotations is not None:
-            annotations = (replace(found, note=found.note if is_rhythm(found.note) else "") for found in annotations)
         gone = {field.name: field.default for field in fields(self) if field.name in IDENTIFYING_FIELDS}
         return replace(
             self,
             **gone,
-            age_years=HIDDEN_AGE_YEARS if age is not None and age > MAX_STATED_AGE else age,
+            age_years=None if age is None else hide_age(age),
             labels=tuple(filter(is_code, self.labels)),
-            annotations=annotations,
+            annotations=None if self.annotations is None else (found.without_text() for found in self.annotations),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -243,4 +264,12 @@ def shape_mismatch(shape: tuple[int, ...], n_leads: int) -> ShapeMismatch | None
     return ShapeMismatch(expected, found, "Name every lead of the signal, and no other.")
 
 
-__all__ = ["Annotation", "Demographics", "ECGRecord", "ShapeMismatch", "check_demographics", "shape_mismatch"]
+__all__ = [
+    "COMMENT_SYMBOL",
+    "Annotation",
+    "Demographics",
+    "ECGRecord",
+    "ShapeMismatch",
+    "check_demographics",
+    "shape_mismatch",
+]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 _NAMES_SOMEONE = re.compile(
     r"\b(?:confirmed|unconfirmed|referred|referring|reviewed|overread|over-read|edited|signed|interpreted|ordered"
     r"|requested|acquired|read|reported|approved|verified|validated|technician|physician|operator|cardiologist)\b"
-    r"(?:.*\bby\b|\s*:)",
+    r"(?:[^,;.]*\bby\b|\s*:)",
     re.IGNORECASE,
 )
 

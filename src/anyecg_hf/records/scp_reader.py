@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .annotated_source import AnnotatedSource
 from .errors import RecordError
 from .exported_record import decode, exported_facts, exported_leads
 from .formats import ReadOptions, RecordFormat
 from .record import Annotation
+from .source import ArraySource
 from .xml_text import selector
 
 _NAME = "SCP-ECG"
@@ -27,7 +27,7 @@ def _recognises(path: Path, head: bytes) -> bool:
     return (section, pointed_at, place) == (0, 0, 7) and length >= 26 and (length - 16) % 10 == 0
 
 
-def _open(path: Path, options: ReadOptions) -> AnnotatedSource:
+def _open(path: Path, options: ReadOptions) -> ArraySource:
     decoded = decode(path, "scp_ecg", _NAME)
     starts = {lead.label: int(lead.annotations.get("start_sample", 1)) for lead in decoded.leads}
     if len(set(starts.values())) > 1:
@@ -39,10 +39,10 @@ def _open(path: Path, options: ReadOptions) -> AnnotatedSource:
     rate_hz = _rate_hz(decoded.raw_metadata["rhythm_sample_interval_us"])
     leads = exported_leads(path, decoded, options, rate_hz)
     beats = decoded.raw_metadata.get("qrs_locations", ())
-    return AnnotatedSource(
+    return ArraySource(
         **vars(leads),
         facts=exported_facts(path, decoded),
-        read_annotations=partial(_beats, beats, next(iter(starts.values())), rate_hz),
+        annotations=partial(_beats, beats, next(iter(starts.values())), rate_hz),
     )
 
 

@@ -5,7 +5,7 @@
 import math
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -217,12 +217,10 @@ class ArraySource(RecordSource):
         sampling_rate (`float`), lead_names (`tuple[str, ...]`), facts ([`RecordFacts`]):
             As in [`RecordSource`].
         gain (`np.ndarray` of shape `(leads,)`, *optional*), baseline (`np.ndarray` of shape `(leads,)`, *optional*),
-        units (`Sequence[str]`, *optional*):
-            As in [`StoredSignal`]; by default the samples are millivolts.
-        missing (`int`, *optional*):
-            The sample that means "missing" in every lead.
-        annotations (`tuple[Annotation, ...]`, *optional*):
-            What `read_annotations` returns.
+        units (`Sequence[str]`, *optional*), missing (`Sequence[int | None]`, *optional*):
+            As in [`StoredSignal`]; by default the samples are millivolts, and none means "missing".
+        annotations (`tuple[Annotation, ...]` or `Callable[[], tuple[Annotation, ...] | None]`, *optional*):
+            What `read_annotations` returns, or does where they take work to read.
     """
 
     def __init__(
@@ -235,8 +233,8 @@ class ArraySource(RecordSource):
         gain: np.ndarray | None = None,
         baseline: np.ndarray | None = None,
         units: Sequence[str] | None = None,
-        missing: int | None = None,
-        annotations: tuple[Annotation, ...] | None = None,
+        missing: Sequence[int | None] = (),
+        annotations: tuple[Annotation, ...] | Callable[[], tuple[Annotation, ...] | None] | None = None,
     ):
         super().__init__(sampling_rate=sampling_rate, lead_names=lead_names, n_samples=samples.shape[1], facts=facts)
         self._samples = samples
@@ -244,7 +242,7 @@ class ArraySource(RecordSource):
             "gain": np.ones(len(samples)) if gain is None else gain,
             "baseline": np.zeros(len(samples)) if baseline is None else baseline,
             "units": ("mV",) * len(samples) if units is None else tuple(units),
-            "missing": (missing,) * len(samples),
+            "missing": tuple(missing),
         }
         self._annotations = annotations
 
@@ -272,7 +270,7 @@ class ArraySource(RecordSource):
         return StoredSignal(piece, **self._calibration)
 
     def read_annotations(self) -> tuple[Annotation, ...] | None:
-        return self._annotations
+        return self._annotations() if callable(self._annotations) else self._annotations
 
     def close(self) -> None:
         super().close()

@@ -1,14 +1,16 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Rate, leads, unit and patient in files that name their fields: attributes of HDF5, columns of Parquet."""
+"""Rate, leads, unit and patient in files that name their fields: `.npz`, attributes of HDF5, columns of Parquet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .errors import RecordError
-from .header_comments import HIDDEN_AGE_YEARS, MAX_STATED_AGE, parse_sex
+from .header_comments import hide_age, parse_sex
 from .source import RecordFacts
 
 FIELD_NAMES = (
@@ -66,7 +68,7 @@ class StatedFields:
             return RecordFacts(
                 record_id=self._identifier("record_id") or record_id,
                 patient_id=self._identifier("patient_id"),
-                age_years=HIDDEN_AGE_YEARS if age is not None and age > MAX_STATED_AGE else age,
+                age_years=None if age is None else hide_age(age),
                 sex=self._sex(),
                 weight_kg=self._number("weight_kg"),
                 height_cm=self._number("height_cm"),
@@ -116,4 +118,15 @@ class StatedFields:
         return value if isinstance(value, list) else [] if value is None else [value]
 
 
-__all__ = ["FIELD_NAMES", "StatedFields"]
+def as_plain(value: Any) -> Any:
+    """Numbers and texts of Python in place of those of NumPy and h5py; `None` for anything else."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, (list, tuple)):
+        return [as_plain(part) for part in value]
+    return value if isinstance(value, (bool, int, float, str)) else None
+
+
+__all__ = ["FIELD_NAMES", "StatedFields", "as_plain"]

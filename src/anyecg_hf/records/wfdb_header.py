@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .errors import MissingFileError, RecordError, TruncatedFileError, UnsafeHeaderError
+from .formats import check_expansion
 
 # What WFDB takes for a gain that is absent or 0 ("not calibrated").
 DEFAULT_GAIN = 200.0
@@ -20,8 +21,8 @@ DEFAULT_GAIN = 200.0
 NULL_NAME = "~"
 
 COMPRESSED_FORMATS = ("508", "516", "524")
-# Format 16 with its bytes the other way round. wfdb reads it only where it may calibrate it, hence as format 16.
-BIG_ENDIAN_FORMAT = "61"
+# What a decoded sample of these takes.
+_WORD_BYTES = 4
 # Bytes taken by 1, 2, ... samples up to a whole block, by format.
 _BLOCK_BYTES = {
     **dict.fromkeys(("8", "80"), (1,)),
@@ -46,7 +47,7 @@ _PLAIN_RECORD = re.compile(
     re.ASCII,
 )
 _PLAIN_SIGNAL = re.compile(
-    r"~?[-\w]*(?:\.\w+)?\s+(?!61\D)\d+(?:x[1-9]\d*)?(?::\d+)?(?:\+\d+)?"
+    r"~?[-\w]*(?:\.\w+)?\s+\d+(?:x[1-9]\d*)?(?::\d+)?(?:\+\d+)?"
     r"\s+\d+(?:\.\d+)?(?:\(-?\d+\))?(?:/[A-Za-z]+)?(?:\s+-?\d+){5}(?:\s+[ -~]+)?",
     re.ASCII,
 )
@@ -136,6 +137,8 @@ def read_header_text(path: Path) -> str:
         raise MissingFileError(
             path, "a WFDB header", "no such file", "A WFDB record is a header (.hea) with its signal files beside it."
         ) from None
+    except OSError as error:
+        raise RecordError(path, "a WFDB header", f"this: {error.strerror}") from error
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
@@ -298,6 +301,9 @@ def check_signal_files(header: WFDBHeader) -> int:
             )
         if signals[0].format not in COMPRESSED_FORMATS:
             n_frames = _check_size(path, signals, n_frames)
+        elif n_frames is not None:
+            n_bytes = _WORD_BYTES * n_frames * sum(signal.samples_per_frame for signal in signals)
+            check_expansion(path, "a signal file", n_bytes, path.stat().st_size)
     if n_frames is None:
         raise RecordError(header.path, "the number of samples on the first line", "none, with compressed signals")
     if not n_frames:
@@ -362,17 +368,15 @@ def plain_text(header: WFDBHeader, n_frames: int, file_names: dict[str, str]) ->
     """
     lines = [f"record {header.record.n_signals} {header.record.frame_rate or 1.0:.9f} {n_frames}"]
     for number, signal in enumerate(header.signals):
-        format_ = "16" if signal.format == BIG_ENDIAN_FORMAT else signal.format
         lines.append(
             f"{file_names[signal.file_name]}"
-            f" {format_}x{signal.samples_per_frame}:{signal.skew}+{signal.offset}"
+            f" {signal.format}x{signal.samples_per_frame}:{signal.skew}+{signal.offset}"
             f" {signal.gain or DEFAULT_GAIN!r}({signal.baseline})/mV 0 0 {signal.initial_value} 0 0 signal {number}"
         )
     return "\n".join([*lines, ""])
 
 
 __all__ = [
-    "BIG_ENDIAN_FORMAT",
     "DEFAULT_GAIN",
     "NULL_NAME",
     "RecordLine",

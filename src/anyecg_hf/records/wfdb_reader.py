@@ -46,6 +46,8 @@ def find_header(path: Path) -> Path | None:
     """Header of the record that a path means, with or without suffix; `None` if it means no WFDB record."""
     if path.suffix == ".hea":
         return path
+    if not path.name:  # the current folder, or the root
+        return None
     header = path.with_name(f"{path.name}.hea")
     if header.is_file():
         return header

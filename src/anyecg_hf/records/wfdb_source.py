@@ -4,7 +4,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import RecordError, TruncatedFileError
+from .formats import optional_package
 from .record import Annotation
 from .source import RecordFacts, RecordSource
 from .stored_signal import StoredSignal
-from .wfdb_header import BIG_ENDIAN_FORMAT, DEFAULT_GAIN, SignalLine, WFDBHeader, plain_text
+from .wfdb_header import DEFAULT_GAIN, SignalLine, WFDBHeader, plain_text
 
 if TYPE_CHECKING:
     import wfdb
@@ -34,7 +35,8 @@ _INVALID = {
     **dict.fromkeys(("24", "524"), -(1 << 23)),
     "32": -(1 << 31),
 }
-_PLAIN_FORMAT = "16"
+# Formats that are arrays of words, and their types.
+_WORDS = {"16": "<i2", "61": ">i2"}
 _LONG_FORMATS = (_DIFFERENCE_FORMAT, "24", "524", "32")
 
 
@@ -112,36 +114,33 @@ class WFDBSource(RecordSource):
 
     def _read_piece(self, piece: Piece, first: int, last: int, out: np.ndarray) -> None:
         """Writes frames of a piece into `out`; what it does not hold stays as it is."""
-        groups: dict[tuple[int, bool], list[int]] = {}
+        groups: dict[tuple[int, Callable], list[int]] = {}
         for lead, channel in enumerate(piece.channels):
             if channel is not None:
                 signal = piece.header.signals[channel]
-                groups.setdefault((signal.skew, signal.format == _DIFFERENCE_FORMAT), []).append(lead)
-        for (skew, is_difference), leads in groups.items():
+                groups.setdefault((signal.skew, self._decoder(signal.format)), []).append(lead)
+        for (skew, decode), leads in groups.items():
             # A skewed signal stands later in the file than in the record, and so ends before it.
             begin, end = first + skew, min(last + skew, piece.n_frames)
             if begin >= end:
                 continue
             channels = [piece.channels[lead] for lead in leads]
-            decode = self._decode_differences if is_difference else self._decode
             for lead, channel, samples in zip(leads, channels, decode(piece, channels, begin, end), strict=True):
                 if self._own_numbers is None:
                     form = _stored_form([piece.header.signals[channel]])
                     samples = replace(form, samples=samples[None].astype(np.int32)).to_millivolts()[0]
                 out[lead, : len(samples)] = samples
 
+    def _decoder(self, format_: str) -> Callable[[Piece, list[int], int, int], list[np.ndarray]]:
+        if format_ in _WORDS:
+            return self._decode_words
+        return self._decode_differences if format_ == _DIFFERENCE_FORMAT else self._decode
+
     def _decode(self, piece: Piece, channels: list[int], first: int, last: int) -> list[np.ndarray]:
         """Samples of each channel as they are in its file."""
-        signals = [piece.header.signals[channel] for channel in channels]
-        if all(signal.format == _PLAIN_FORMAT for signal in signals):
-            return self._decode_plainly(piece, channels, first, last)
-        decoded = self._decode_record(piece, channels, first, last).e_d_signal
-        return [
-            samples.astype(np.int16).byteswap() if signal.format == BIG_ENDIAN_FORMAT else samples
-            for samples, signal in zip(decoded, signals, strict=True)
-        ]
+        return self._decode_record(piece, channels, first, last).e_d_signal
 
-    def _decode_plainly(self, piece: Piece, channels: list[int], first: int, last: int) -> list[np.ndarray]:
+    def _decode_words(self, piece: Piece, channels: list[int], first: int, last: int) -> list[np.ndarray]:
         """As `_decode`, for plain 16-bit words: wfdb would parse the header once more for every piece."""
         found: dict[int, np.ndarray] = {}
         for name, signals in piece.header.signal_files().items():
@@ -151,7 +150,11 @@ class WFDBSource(RecordSource):
                 continue
             path = piece.header.path.with_name(name)
             start = signals[0].offset + 2 * int(columns[-1]) * first
-            words = np.fromfile(path, dtype="<i2", count=int(columns[-1]) * (last - first), offset=start)
+            dtype = _WORDS[signals[0].format]
+            try:
+                words = np.fromfile(path, dtype=dtype, count=int(columns[-1]) * (last - first), offset=start)
+            except OSError as error:
+                raise RecordError(path, "a signal file that can be read", f"this: {error.strerror}") from error
             if words.size < columns[-1] * (last - first):
                 raise TruncatedFileError(path, f"samples of frames {first} to {last}", f"{words.size} of them")
             frames = words.reshape(last - first, -1)
@@ -199,7 +202,7 @@ class WFDBSource(RecordSource):
             raise RecordError(
                 piece.header.path,
                 "a record that wfdb can decode",
-                f"{type(error).__name__}: {error}".rstrip("."),
+                f"{type(error).__name__}: {error}",
                 f"A signal file may be truncated or corrupt: {', '.join(piece.header.signal_files())}.",
             ) from error
 
@@ -255,14 +258,26 @@ def read_annotation_file(path: Path, frame_rate: float, lead_name: str | None = 
     """
     wfdb = import_wfdb()
     try:
-        found = wfdb.rdann(str(path.with_suffix("")), path.suffix.removeprefix("."))
+        found = wfdb.rdann(
+            str(path.with_suffix("")),
+            path.suffix.removeprefix("."),
+            return_label_elements=["symbol", "label_store"],
+        )
+        rate = found.fs or frame_rate
+        return tuple(
+            Annotation(
+                time_s=int(frame) / rate,
+                # wfdb has no symbol for the codes that WFDB leaves to applications.
+                symbol=symbol if isinstance(symbol, str) else f"[{code}]",
+                note=note.rstrip("\0"),
+                lead_name=lead_name,
+            )
+            for frame, symbol, code, note in zip(
+                found.sample, found.symbol, found.label_store, found.aux_note, strict=True
+            )
+        )
     except Exception as error:
         raise RecordError(path, "a WFDB annotation file", f"{type(error).__name__}: {error}") from error
-    rate = found.fs or frame_rate
-    return tuple(
-        Annotation(time_s=int(frame) / rate, symbol=symbol, note=note.rstrip("\0"), lead_name=lead_name)
-        for frame, symbol, note in zip(found.sample, found.symbol, found.aux_note, strict=True)
-    )
 
 
 def _stored_form(signals: Sequence[SignalLine]) -> StoredSignal:
@@ -299,10 +314,8 @@ def _own_numbers(pieces: Sequence[Piece], n_leads: int, has_gaps: bool) -> Store
 
 def import_wfdb() -> ModuleType:
     """Imports wfdb, which is optional and slow to import; the `ImportError` names the command that installs it."""
-    try:
+    with optional_package("wfdb", "WFDB records"):
         import wfdb
-    except ImportError as error:
-        raise ImportError('Reading WFDB records needs the package wfdb: pip install "anyecg-hf[records]"') from error
     return wfdb
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from .errors import RecordError
-from .formats import read_head
+from .formats import optional_package, read_head
 
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 # Blanks, declarations and processing instructions, comments, a document type with or without an internal subset.
@@ -73,7 +73,9 @@ def parse_xml(path: Path) -> Element:
     Raises:
         [`RecordError`]: if it is no XML, or declares entities.
     """
-    fromstring, forbidden = _import_defusedxml()
+    with optional_package("defusedxml", "XML files"):
+        from defusedxml import DefusedXmlException
+        from defusedxml.ElementTree import fromstring
     content = path.read_bytes()
     try:
         try:
@@ -83,18 +85,8 @@ def parse_xml(path: Path) -> Element:
             return fromstring(_DECLARATION.sub("", _as_text(content), count=1))
     except ParseError as error:
         raise RecordError(path, "an XML document", f"this: {error}") from error
-    except forbidden as error:
+    except DefusedXmlException as error:
         raise RecordError(path, "an XML document without entities", f"this: {error}") from error
-
-
-def _import_defusedxml() -> tuple[Callable[[bytes | str], Element], type[Exception]]:
-    # Optional.
-    try:
-        from defusedxml import DefusedXmlException
-        from defusedxml.ElementTree import fromstring
-    except ImportError as error:
-        raise ImportError('Reading XML files needs the package defusedxml: pip install "anyecg-hf[records]"') from error
-    return fromstring, DefusedXmlException
 
 
 __all__ = ["parse_xml", "recogniser", "root_element", "selector"]
