@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """NumPy files: what an `.npz` states, what an `.npy` must be told, and arrays that are not (leads, samples)."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,17 @@ def test_an_array_that_unpacks_beyond_all_reason_is_refused(tmp_path, monkeypatc
         read_record(tmp_path / "ecg.npz")
     monkeypatch.undo()
     assert read_record(tmp_path / "ecg.npz").n_samples == 200_000
+
+
+@pytest.mark.parametrize("name", ["signal.npy", "unit.npy"])
+def test_a_member_that_is_no_array_is_an_error(tmp_path, name):
+    np.savez(tmp_path / "ecg.npz", **{"signal": SIGNAL, "sampling_rate": 500, "lead_names": LEADS})
+    with zipfile.ZipFile(tmp_path / "ecg.npz") as source, zipfile.ZipFile(tmp_path / "odd.npz", "w") as target:
+        for member in {*source.namelist()} - {name}:
+            target.writestr(member, source.read(member))
+        target.writestr(name, b"mV")
+    with pytest.raises(RecordError, match=f"expected an array '{name[:-4]}', found other data"):
+        read_record(tmp_path / "odd.npz", unit="mV")
 
 
 def test_an_archive_of_an_unknown_kind_is_an_error(tmp_path):

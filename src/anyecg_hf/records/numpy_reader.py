@@ -50,8 +50,10 @@ def _select(paths: Sequence[Path]) -> list[Path]:
 
 def _holds_signal(path: Path) -> bool:
     head = read_head(path)
-    if not _recognises(path, head) or head.startswith(_NPY_MAGIC):
-        return head.startswith(_NPY_MAGIC)
+    if head.startswith(_NPY_MAGIC):
+        return True
+    if not _recognises(path, head):
+        return False
     members = _members(path)
     return members is None or f"{_SIGNAL}.npy" in members  # reading a broken one will say what is wrong
 
@@ -94,18 +96,26 @@ def _load(path: Path) -> _Contents:
         ) from error
 
 
-def _contents_of(path: Path, archive: np.lib.npyio.NpzFile) -> _Contents:
-    names = {info.filename.removesuffix(".npy"): info for info in archive.zip.infolist()}
-    if f"{_SIGNAL}.npy" not in archive.zip.namelist():
-        raise RecordError(path, f"an array {_SIGNAL!r} (and sampling_rate, lead_names, unit)", f"{sorted(names)}")
-    read = [name for name in names if name in (_SIGNAL, *FIELD_NAMES)]
-    unread = sorted(set(names) - set(read))
+def _contents_of(path: Path, archive: "np.lib.npyio.NpzFile") -> _Contents:
+    members = archive.zip.namelist()
+    read = [name for name in (_SIGNAL, *FIELD_NAMES) if f"{name}.npy" in members]
+    if _SIGNAL not in read:
+        found = sorted(name.removesuffix(".npy") for name in members)
+        raise RecordError(path, f"an array {_SIGNAL!r} (and sampling_rate, lead_names, unit)", f"{found}")
+    unread = sorted({name.removesuffix(".npy") for name in members} - set(read))
     if unread:
         warn(path, f"arrays not read: {', '.join(unread)}.")
-    for name in read:
-        check_expansion(path, f"an array {name!r}", names[name].file_size, names[name].compress_size)
-    stated = {name: as_plain(archive[name]) for name in read if name != _SIGNAL}
-    return _Contents(archive[_SIGNAL], StatedFields(path, stated))
+    stated = {name: as_plain(_array(path, archive, name)) for name in read if name != _SIGNAL}
+    return _Contents(_array(path, archive, _SIGNAL), StatedFields(path, stated))
+
+
+def _array(path: Path, archive: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
+    info = archive.zip.getinfo(f"{name}.npy")
+    check_expansion(path, f"an array {name!r}", info.file_size, info.compress_size)
+    array = archive[info.filename]
+    if not isinstance(array, np.ndarray):  # numpy gives the bytes of whatever else there is
+        raise RecordError(path, f"an array {name!r}", "other data")
+    return array
 
 
 NUMPY = RecordFormat(name="NumPy", suffixes=(".npy", ".npz"), recognises=_recognises, open=_open, select=_select)
