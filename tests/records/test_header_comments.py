@@ -11,6 +11,7 @@ from anyecg_hf.records.header_comments import HeaderFacts, parse_age, parse_comm
     ("text", "years"),
     [
         *[("57", 57.0), ("57 years", 57.0), ("57Y", 57.0), ("0.5", 0.5), (" 89 ", 89.0)],
+        *[("999", None), ("126", None), ("125", 90.0)],
         *[("300", 90.0), (">89", 90.0), ("90", 90.0), ("> 89", 90.0)],
         *[("NaN", None), ("", None), ("Unknown", None), ("n/a", None), ("-1", None), ("6 months", None), (">50", None)],
     ],

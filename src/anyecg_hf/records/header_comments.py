@@ -9,6 +9,9 @@ from dataclasses import dataclass
 # Ages above 89 are hidden for privacy (as 300, as ">89"); 90 stands for all of them.
 MAX_STATED_AGE = 89
 HIDDEN_AGE_YEARS = 90.0
+_HIDDEN_AS = 300.0
+# What is above is no age, but a number that stands for "unknown".
+_OLDEST_YEARS = 125.0
 
 _SEX = {
     **dict.fromkeys(("m", "male", "man", "0", "0.0"), 0),
@@ -86,6 +89,8 @@ def parse_age(text: str) -> float | None:
         return None
     years = float(match[2])
     if match[1] and years < MAX_STATED_AGE:
+        return None
+    if years > _OLDEST_YEARS and years != _HIDDEN_AS:
         return None
     return HIDDEN_AGE_YEARS if match[1] else hide_age(years)
 

@@ -99,8 +99,8 @@ class StoredSignal:
             raise ValueError(f"{samples.size} samples cannot be those of {n_leads} leads.")
         return cls(
             as_stored(samples.reshape(n_leads, -1)),
-            gain=np.array(value["gain"], dtype=np.float64),
-            baseline=np.array(value["baseline"], dtype=np.float64),
+            gain=np.asarray(value["gain"], dtype=np.float64),
+            baseline=np.asarray(value["baseline"], dtype=np.float64),
             units=tuple(value["unit"]),
             missing=tuple(value["missing"]),
         )
