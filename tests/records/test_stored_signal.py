@@ -281,3 +281,20 @@ def test_a_closed_record_has_no_samples(write_wfdb, counts):
     source.close()
     with pytest.raises(ValueError, match="is closed: open it again"):
         source.read_stored(0, 1)
+
+
+def test_leads_can_be_taken_in_any_order():
+    samples = np.array([[1, 2], [3, 4], [5, 6]], dtype=np.int16)
+    signal = StoredSignal(samples, np.array([1.0, 2, 3]), np.array([4.0, 5, 6]), ("mV", "uV", "V"), (None, 7, 8))
+    taken = signal.take([2, 0])
+    assert taken.samples.tolist() == [[5, 6], [1, 2]]
+    assert (taken.gain.tolist(), taken.baseline.tolist()) == ([3.0, 1.0], [6.0, 4.0])
+    assert (taken.units, taken.missing) == (("V", "mV"), (8, None))
+
+
+def test_ranges_are_of_the_samples_that_are_there():
+    samples = np.array([[-32768, 32767, -32768], [-100, 100, 7], [7, 7, 7]], dtype=np.int16)
+    signal = StoredSignal(samples, np.array([1000.0, -200, 1]), np.zeros(3), ("mV", "uV", "mV"), (None, 7, 7))
+    assert signal.ranges_mv() == pytest.approx([65.535, 0.001, 0])
+    floats = np.array([[np.nan, 0.25, -0.5]], dtype=np.float32)
+    assert StoredSignal(floats, np.ones(1), np.zeros(1), ("mV",)).ranges_mv() == pytest.approx([0.75])

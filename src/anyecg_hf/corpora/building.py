@@ -16,6 +16,7 @@ import datasets
 import numpy as np
 from datasets.exceptions import DatasetGenerationError
 
+from ..models.anyecg.lead_quality_anyecg import USUAL_LEAD_RANGE_MV
 from ..records import RecordSource, StoredSignal, open_record
 from .description import CorpusDescription
 from .downloads.downloading import Downloader
@@ -30,8 +31,6 @@ from .schema import SCHEMA_VERSION, features, to_row, unknown_labels
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
-# Median over leads of the range that they cover in mV; outside of it a gain or unit is probably wrong.
-PLAUSIBLE_RANGE_MV = (0.1, 10.0)
 # What rows that wait for being written may take, in bytes of the source.
 _WAITING_BYTES = 64 << 20
 
@@ -361,32 +360,17 @@ def _with_leads(record: CorpusRecord, leads: tuple[str, ...], entry: CorpusEntry
     missing = [name for name in leads if name not in record.lead_names]
     if missing:
         raise CorpusError(entry.path, f"the leads {', '.join(leads)}", f"no {', '.join(missing)}")
-    rows = [record.lead_names.index(name) for name in leads]
-    signal = record.signal
-    chosen = StoredSignal(
-        np.ascontiguousarray(signal.samples[rows]),
-        gain=signal.gain[rows],
-        baseline=signal.baseline[rows],
-        units=tuple(signal.units[row] for row in rows),
-        missing=tuple(signal.missing[row] for row in rows),
-    )
+    signal = record.signal.take([record.lead_names.index(name) for name in leads])
     annotations = tuple(note for note in record.annotations if note.lead_name in (None, *leads))
-    return replace(record, signal=chosen, lead_names=leads, annotations=annotations)
+    return replace(record, signal=signal, lead_names=leads, annotations=annotations)
 
 
 def _amplitude_notes(signal: StoredSignal) -> list[str]:
-    ranges_mv = [
-        float(real.max() - np.float64(real.min())) / abs(gain) * factor
-        if (real := _real(samples, missing)).size
-        else 0.0
-        for samples, missing, gain, factor in zip(
-            signal.samples, signal.missing, signal.gain, signal.lead_factors, strict=True
-        )
-    ]
-    if not any(ranges_mv):
+    ranges_mv = signal.ranges_mv()
+    if not ranges_mv.any():
         return ["every lead is flat or missing"]
-    low_mv, high_mv = PLAUSIBLE_RANGE_MV
-    median_mv = float(np.median([value for value in ranges_mv if value]))
+    low_mv, high_mv = USUAL_LEAD_RANGE_MV
+    median_mv = float(np.median(ranges_mv[ranges_mv > 0]))
     if low_mv <= median_mv <= high_mv:
         return []
     return [f"the leads' median range is {median_mv:.3g} mV, outside of {low_mv:g} to {high_mv:g}: check gain and unit"]
@@ -401,10 +385,4 @@ def _label_notes(unknown: tuple[str, ...]) -> list[str]:
     return [f"labels that no table knows: {', '.join(unknown)}"] if unknown else []
 
 
-def _real(samples: np.ndarray, missing: int | None) -> np.ndarray:
-    if samples.dtype.kind == "f":
-        return samples[np.isfinite(samples)]
-    return samples if missing is None else samples[samples != missing]
-
-
-__all__ = ["PLAUSIBLE_RANGE_MV", "SPLITS", "CorpusConfig", "ECGCorpusBuilder", "PreparationStopped"]
+__all__ = ["SPLITS", "CorpusConfig", "ECGCorpusBuilder", "PreparationStopped"]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`StoredSignal`: samples as a file holds them, bit by bit, and how they become millivolts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -128,6 +128,36 @@ class StoredSignal:
             if missing is not None:
                 signal_mv[lead, self.samples[lead] == missing] = np.nan
         return signal_mv
+
+    def take(self, leads: Sequence[int]) -> Self:
+        """
+        Args:
+            leads (`Sequence[int]`): Indices of leads.
+
+        Returns:
+            [`StoredSignal`]: these leads, in this order.
+        """
+        return type(self)(
+            np.ascontiguousarray(self.samples[leads]),
+            gain=self.gain[leads],
+            baseline=self.baseline[leads],
+            units=tuple(self.units[lead] for lead in leads),
+            missing=tuple(self.missing[lead] for lead in leads),
+        )
+
+    def ranges_mv(self) -> np.ndarray:
+        """Range of every lead's samples in mV, `(leads,)` float64; 0 where all of them are missing."""
+        spans = [_span(samples, missing) for samples, missing in zip(self.samples, self.missing, strict=True)]
+        return np.array(spans) / np.abs(self.gain) * self.lead_factors
+
+
+def _span(samples: np.ndarray, missing: int | None) -> float:
+    """Largest less smallest of a lead's samples that are there, in its own steps."""
+    if samples.dtype.kind == "f":
+        samples = samples[np.isfinite(samples)]
+    elif missing is not None:
+        samples = samples[samples != missing]
+    return float(samples.max()) - float(samples.min()) if samples.size else 0.0
 
 
 def as_stored(samples: np.ndarray) -> np.ndarray:

@@ -142,7 +142,7 @@ def test_files_from_elsewhere_do_not_pass_for_files_of_the_archive(tmp_path, mon
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("path", ["../evil", "/tmp/evil", "a/../../evil", "C:/evil", "a\\evil", "a//b", "a\nb"])
+@pytest.mark.parametrize("path", ["../evil", "/evil", "a/../../evil", "C:/evil", "a\\evil", "a//b", "a\nb"])
 def test_paths_that_lead_outside_are_refused(tmp_path, suffix, path):
     archive = write_archive(tmp_path / f"ecg{suffix}", FILES | {path: b"evil"})
     message = refused(archive, tmp_path / "in" / "out")
