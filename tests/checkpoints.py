@@ -3,14 +3,15 @@
 """A complete checkpoint of random weights: classifier, code head, tokenizer, quantizer."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from tests.models.tiny import tiny_config, tiny_quantizer_config
 
-from anyecg_hf import AnyECGRhythmQuantizer, AnyECGTokenizer
+from anyecg_hf import AnyECGConfig, AnyECGForSequenceClassification, AnyECGRhythmQuantizer, AnyECGTokenizer
 from anyecg_hf.corpora.label_tables import SUPERCLASSES
-from anyecg_hf.training.export import export_checkpoint
-from anyecg_hf.training.finetuning import AnyECGClassifierWithCodes
+from anyecg_hf.training.classifier_with_codes import AnyECGClassifierWithCodes
+from anyecg_hf.training.export import pack_checkpoint
 
 CODEBOOK_SIZE = 64
 WINDOW_PATCHES = 40
@@ -51,6 +52,14 @@ def random_classifier() -> AnyECGClassifierWithCodes:
     return AnyECGClassifierWithCodes(tiny_config(**SHAPE, **labels)).eval()
 
 
+def save_whole(model: AnyECGClassifierWithCodes, tokenizer: AnyECGTokenizer, folder: Path) -> Path:
+    """Writes what fine-tuning leaves in `final`."""
+    tokenizer.save_pretrained(folder)
+    plain = AnyECGForSequenceClassification(AnyECGConfig.from_dict(model.config.to_dict()))
+    plain.save_pretrained(folder, state_dict=model.state_dict())
+    return folder
+
+
 def build_checkpoint(folder: Path) -> Path:
     """
     Writes the checkpoint.
@@ -61,7 +70,8 @@ def build_checkpoint(folder: Path) -> Path:
     Returns:
         `Path`: `folder`, which serves every `from_pretrained`.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), TemporaryDirectory() as trained:
         torch.manual_seed(0)
-        export_checkpoint(random_classifier(), random_tokenizer(), folder, provenance={"seed": 0})
+        save_whole(random_classifier(), random_tokenizer(), Path(trained))
+        pack_checkpoint(trained, folder, provenance={"seed": 0})
     return folder

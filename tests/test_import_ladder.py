@@ -21,7 +21,7 @@ SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 # From the bottom up; `name.*` is a package and everything inside it. A module may import from its own rung and from
 # those below; imports inside functions count.
 LADDER = (
-    ("version", "windowing", "models.anyecg.configuration_anyecg"),
+    ("version", "windowing", "models.anyecg.presets_anyecg", "models.anyecg.configuration_anyecg"),
     (
         *("models.anyecg.signal_anyecg", "models.anyecg.cleaning_anyecg", "models.anyecg.inputs_anyecg"),
         *("models.anyecg.batching_anyecg", "models.anyecg.wavelets_anyecg", "models.anyecg.lead_quality_anyecg"),
@@ -32,14 +32,21 @@ LADDER = (
         *("models.anyecg.attention_kernels_anyecg", "models.anyecg.attention_slices_anyecg"),
         *("models.anyecg.attention_band_anyecg", "models.anyecg.attention_split_anyecg"),
         *("models.anyecg.attention_anyecg", "models.anyecg.layers_anyecg", "models.anyecg.quantization_anyecg"),
+        "models.anyecg.lead_estimation_anyecg",
     ),
     ("models.anyecg.pretrained_anyecg",),
     ("models.anyecg.modeling_anyecg_quantizer", "models.anyecg.modeling_anyecg"),
-    ("models.anyecg.modeling_anyecg_tasks", "models.anyecg.modeling_anyecg_long_records"),
+    (
+        *("models.anyecg.modeling_anyecg_tasks", "models.anyecg.modeling_anyecg_long_records"),
+        *("models.anyecg.modeling_anyecg_tokens", "models.anyecg.modeling_anyecg_reconstruction"),
+        "models.anyecg.auto_anyecg",
+    ),
     ("models.anyecg.tokenization_anyecg",),
-    ("models", "models.anyecg", "models.openecg.*"),
+    ("models", "models.anyecg", "models.openecg.*", "peft_registration"),
     ("records.*", "corpora.*", "plotting.*"),
-    ("training.*", "evaluation.*", "pipelines.*", "hub.*"),
+    ("evaluation.metrics.*", "evaluation.baselines.*", "evaluation.noise"),
+    ("training.*",),
+    ("evaluation.*", "pipelines.*", "hub.*"),
     ("",),  # the package's `__init__`: only the command line may import from it
     ("cli.*",),
 )

@@ -1,6 +1,7 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""AnyECG for the Hugging Face ecosystem. Importing it registers the models with the Auto classes.
+"""AnyECG for the Hugging Face ecosystem. Importing it registers the models with the Auto classes
+and with PEFT.
 
 `TINY` is the path of the embedded checkpoint: pass it to any `from_pretrained`.
 """
@@ -10,15 +11,21 @@ from pathlib import Path
 from anyecg_hf.models.anyecg import (
     LEAD_NAMES,
     AnyECGConfig,
+    AnyECGForLeadReconstruction,
     AnyECGForLongRecordClassification,
     AnyECGForMaskedCodeModeling,
     AnyECGForSequenceClassification,
+    AnyECGForTokenClassification,
     AnyECGModel,
     AnyECGQuantizerConfig,
     AnyECGRhythmQuantizer,
     AnyECGTokenizer,
+    AutoModelForECGReconstruction,
 )
+from anyecg_hf.peft_registration import register_with_peft
 from anyecg_hf.version import __version__
+
+register_with_peft()
 
 TINY = str(Path(__file__).parent / "checkpoints" / "anyecg-tiny")
 
@@ -26,12 +33,15 @@ __all__ = [
     "LEAD_NAMES",
     "TINY",
     "AnyECGConfig",
+    "AnyECGForLeadReconstruction",
     "AnyECGForLongRecordClassification",
     "AnyECGForMaskedCodeModeling",
     "AnyECGForSequenceClassification",
+    "AnyECGForTokenClassification",
     "AnyECGModel",
     "AnyECGQuantizerConfig",
     "AnyECGRhythmQuantizer",
     "AnyECGTokenizer",
+    "AutoModelForECGReconstruction",
     "__version__",
 ]

@@ -16,9 +16,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from anyecg_hf import (
+    AnyECGForLeadReconstruction,
     AnyECGForLongRecordClassification,
     AnyECGForMaskedCodeModeling,
     AnyECGForSequenceClassification,
+    AnyECGForTokenClassification,
     AnyECGModel,
     AnyECGRhythmQuantizer,
 )
@@ -103,6 +105,12 @@ def training_batch(kind: str) -> dict[str, torch.Tensor]:
     if kind in ("classification", "long_records"):
         # No lead names, no mask: what is left out must not stop data-parallel training.
         return {"input_values": batch["input_values"], "labels": torch.tensor([0, 1, 1, 0])}
+    if kind == "token_labels":
+        return {"input_values": batch["input_values"], "labels": torch.arange(16).view(4, 4) % 2}
+    if kind == "lead_reconstruction":
+        missing = torch.zeros(4, 2, 4, dtype=torch.bool)
+        missing[:, 1] = True
+        return {**batch, "bool_masked_pos": missing, "labels": batch["input_values"].flip(-1)}
     return batch  # without demographics
 
 
@@ -115,11 +123,19 @@ def build(kind: str) -> nn.Module:
     if kind == "long_records":
         config = tiny_config(num_labels=2, window_patches=2, freeze_backbone=True)
         return AnyECGForLongRecordClassification(config).train()
+    if kind == "token_labels":
+        return AnyECGForTokenClassification(tiny_config(num_labels=2)).train()
+    if kind == "lead_reconstruction":
+        model = AnyECGForLeadReconstruction(tiny_config(reconstruction_width=8, num_reconstruction_layers=2))
+        model.set_lead_covariance(torch.eye(22))
+        return model.train()
     return AnyECGRhythmQuantizer(tiny_quantizer_config()).train()
 
 
 SPLIT = "masked_codes, split attention"
-KINDS = ("masked_codes", SPLIT, "classification", "long_records", "quantizer")
+KINDS = (
+    *("masked_codes", SPLIT, "classification", "long_records", "token_labels", "lead_reconstruction", "quantizer"),
+)
 
 
 def train(kind: str, rows: slice, wrap: Callable[[nn.Module], nn.Module]) -> dict[str, torch.Tensor]:

@@ -2,12 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.checkpoints import DESCRIPTIONS, THRESHOLDS, build_checkpoint, random_classifier, random_tokenizer
+from tests.checkpoints import (
+    DESCRIPTIONS,
+    THRESHOLDS,
+    build_checkpoint,
+    random_classifier,
+    random_tokenizer,
+    save_whole,
+)
 from tests.models.ecg_signals import heartbeats
 from transformers import (
     AutoFeatureExtractor,
@@ -23,14 +32,20 @@ from anyecg_hf import (
     AnyECGRhythmQuantizer,
     AnyECGTokenizer,
 )
-from anyecg_hf.training.export import export_checkpoint
-from anyecg_hf.version import __version__
+from anyecg_hf.training.classifier_with_codes import AnyECGClassifierWithCodes
+from anyecg_hf.training.export import pack_checkpoint
 
 SERVED = {
     AutoModel: AnyECGModel,
     AutoModelForMaskedLM: AnyECGForMaskedCodeModeling,
     AutoModelForSequenceClassification: AnyECGForSequenceClassification,
 }
+
+
+def packed(model: AnyECGClassifierWithCodes, tokenizer: AnyECGTokenizer, folder: Path, **arguments: Any) -> Path:
+    """Saves a checkpoint as training does, and packs it."""
+    pack_checkpoint(save_whole(model, tokenizer, folder / "trained"), folder / "packed", provenance={}, **arguments)
+    return folder / "packed"
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "quantizer/model.safetensors"])
@@ -52,11 +67,11 @@ def test_every_auto_class_loads_it_whole_as_float32(checkpoint, auto_class):
 def test_the_weights_are_those_of_the_model_rounded(tmp_path):
     torch.manual_seed(1)
     model, tokenizer = random_classifier(), random_tokenizer()
-    export_checkpoint(model, tokenizer, tmp_path, provenance={})
+    packed(model, tokenizer, tmp_path)
     parts = [
-        (AnyECGForSequenceClassification.from_pretrained(tmp_path), model),
-        (AnyECGForMaskedCodeModeling.from_pretrained(tmp_path), model),
-        (AnyECGRhythmQuantizer.from_pretrained(tmp_path / "quantizer"), tokenizer.quantizer),
+        (AnyECGForSequenceClassification.from_pretrained(tmp_path / "packed"), model),
+        (AnyECGForMaskedCodeModeling.from_pretrained(tmp_path / "packed"), model),
+        (AnyECGRhythmQuantizer.from_pretrained(tmp_path / "packed" / "quantizer"), tokenizer.quantizer),
     ]
     for loaded, original in parts:
         state = original.state_dict()
@@ -68,8 +83,7 @@ def test_the_weights_are_those_of_the_model_rounded(tmp_path):
 def test_codebooks_stay_in_single_precision(tmp_path):
     tokenizer = random_tokenizer()
     tokenizer.quantizer.quantizer.codebooks[0].ema_counts[0] = 70_000.0  # float16 ends at 65,504
-    export_checkpoint(random_classifier(), tokenizer, tmp_path, provenance={})
-    stored = load_file(tmp_path / "quantizer" / "model.safetensors")
+    stored = load_file(packed(random_classifier(), tokenizer, tmp_path) / "quantizer" / "model.safetensors")
     codebook = {name: value for name, value in stored.items() if ".codebooks." in name}
     assert codebook and {value.dtype for value in codebook.values()} == {torch.float32}
     assert float(stored["quantizer.codebooks.0.ema_counts"][0]) == 70_000.0
@@ -79,22 +93,14 @@ def test_a_weight_that_float16_cannot_hold_is_an_error(tmp_path):
     model = random_classifier()
     with torch.no_grad():
         model.classifier.bias[0] = 1e5
-    with pytest.raises(ValueError, match=r"`classifier.bias` .* does not fit into torch.float16: .* is 100000"):
-        export_checkpoint(model, random_tokenizer(), tmp_path, provenance={})
-
-
-def test_exporting_leaves_the_models_as_they_were(tmp_path):
-    model, tokenizer = random_classifier(), random_tokenizer()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    export_checkpoint(model, tokenizer, tmp_path, provenance={})
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert {value.dtype for value in tokenizer.quantizer.parameters()} == {torch.float32}
+    with pytest.raises(ValueError, match=r"`classifier.bias` of model.safetensors does not fit .* is 100000"):
+        packed(model, random_tokenizer(), tmp_path)
 
 
 def test_another_stored_type_may_be_asked_for(tmp_path):
-    export_checkpoint(random_classifier(), random_tokenizer(), tmp_path, {}, stored_dtype=torch.bfloat16)
-    assert {value.dtype for value in load_file(tmp_path / "model.safetensors").values()} == {torch.bfloat16}
-    assert AnyECGForSequenceClassification.from_pretrained(tmp_path).dtype == torch.float32
+    folder = packed(random_classifier(), random_tokenizer(), tmp_path, stored_dtype=torch.bfloat16)
+    assert {value.dtype for value in load_file(folder / "model.safetensors").values()} == {torch.bfloat16}
+    assert AnyECGForSequenceClassification.from_pretrained(folder).dtype == torch.float32
 
 
 def test_the_feature_extractor_encodes_and_decodes(checkpoint):
@@ -118,11 +124,8 @@ def test_labels_descriptions_and_thresholds_travel_along(checkpoint):
     assert config.architectures == ["AnyECGForSequenceClassification"]
 
 
-def test_provenance_names_seed_and_versions(checkpoint):
-    provenance = json.loads((checkpoint / "provenance.json").read_text())
-    assert provenance["seed"] == 0
-    assert provenance["versions"]["anyecg_hf"] == __version__
-    assert set(provenance["versions"]) == {"anyecg_hf", "torch", "transformers", "python"}
+def test_provenance_is_kept(checkpoint):
+    assert json.loads((checkpoint / "provenance.json").read_text()) == {"seed": 0}
 
 
 def test_the_same_seed_gives_the_same_checkpoint(checkpoint, tmp_path):

@@ -1,17 +1,13 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Records and corpora written for a test, and cleaned records to train on."""
+"""Records and corpora written for a test."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tests.models.ecg_signals import heartbeats
-
-from anyecg_hf import AnyECGTokenizer
-from anyecg_hf.corpora.leakage.fingerprints import signal_fingerprint
-from anyecg_hf.records import ECGRecord
-from anyecg_hf.training.windows import CleanedRecord
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -44,18 +40,31 @@ def write_wfdb(
 def write_ptbxl_tables(folder: Path, rows: dict[int, dict[str, str]]) -> None:
     """Writes `ptbxl_database.csv` with `ecg_id -> cells`."""
     folder.mkdir(parents=True, exist_ok=True)
-    columns = ("age", "sex", "weight", "scp_codes", "strat_fold")
+    columns = ("patient_id", "age", "sex", "height", "weight", "report", "scp_codes", "strat_fold")
+    columns += ("filename_lr", "filename_hr")
     defaults = {"age": "60", "sex": "0", "weight": "70", "scp_codes": "{'NORM': 100.0}", "strat_fold": "1"}
     lines = [",".join(("ecg_id", *columns))]
     for ecg_id, cells in rows.items():
-        filled = {**defaults, **cells}
+        files = {f"filename_{suffix}": _ptbxl_path(ecg_id, suffix) for suffix in ("lr", "hr")}
+        filled = {"patient_id": f"{ecg_id}.0", "height": "", "report": "", **files, **defaults, **cells}
         lines.append(",".join((str(ecg_id), *(f'"{filled[name]}"' for name in columns))))
     (folder / "ptbxl_database.csv").write_text("\n".join(lines) + "\n")
 
 
+def _ptbxl_path(ecg_id: int, suffix: str) -> str:
+    folder = {"lr": "records100", "hr": "records500"}[suffix]
+    return f"{folder}/{ecg_id // 1000 * 1000:05d}/{ecg_id:05d}_{suffix}"
+
+
+def write_georgia(root: Path, name: str, counts: np.ndarray, **arguments: Any) -> Path:
+    """Writes a record of Georgia as the challenge has it; arguments as of [`write_wfdb`]."""
+    path = root / "challenge-2021" / "training" / "georgia" / "g1" / name
+    return write_wfdb(path, counts, comments=("Age: 50", "Sex: Male", "Dx: 426783006"), **arguments)
+
+
 def write_corpora(root: Path) -> dict[str, np.ndarray]:
     """
-    A data root: PTB-XL records 1 (fold 1), 8 (fold 8), 9 (fold 9), 10 (fold 10), and one record of LUDB.
+    A data root: PTB-XL records 1 (fold 1), 8 (fold 8), 9 (fold 9), 10 (fold 10), and one record of Georgia.
 
     Returns:
         `dict[str, np.ndarray]`: record name -> counts, all of 500 Hz.
@@ -65,33 +74,6 @@ def write_corpora(root: Path) -> dict[str, np.ndarray]:
     signals = {f"{fold:05d}_hr": ecg_counts(fold) for fold in rows}
     for name, counts in signals.items():
         write_wfdb(root / "ptb-xl" / "records500" / "00000" / name, counts)
-    signals["1"] = ecg_counts(100)
-    write_wfdb(root / "ludb" / "data" / "1", signals["1"])
+    signals["E00001"] = ecg_counts(100)
+    write_georgia(root, "E00001", signals["E00001"])
     return signals
-
-
-def cleaned_records(
-    count: int, seconds: float = 3.0, leads: int = 3, labels: Sequence[Sequence[float]] | None = None
-) -> list[CleanedRecord]:
-    """Records ready for training; where `labels` `(count, classes)` are given, class 0 turns the signal upside down."""
-    tokenizer = AnyECGTokenizer(patch_size=75)
-    records = []
-    for index in range(count):
-        signal_mv = (ecg_counts(index, leads, seconds) / 1000).astype(np.float32)
-        if labels is not None and labels[index][0]:
-            signal_mv = -signal_mv
-        record = ECGRecord(signal_mv, 500, LEADS[:leads], record_id=str(index))
-        cleaned = tokenizer.clean(record)
-        records.append(
-            CleanedRecord(
-                name=f"written/{index}",
-                fingerprint=signal_fingerprint(record.signal_mv, record.lead_names),
-                patches=cleaned.patches.astype(np.float16),
-                patch_mask=cleaned.patch_mask,
-                lead_ids=tokenizer.feature(cleaned)["lead_ids"],
-                scale=cleaned.scale,
-                demographics=np.array([50.0 + index, np.nan, index % 2], dtype=np.float32),
-                labels=None if labels is None else np.asarray(labels[index], dtype=np.float32),
-            )
-        )
-    return records

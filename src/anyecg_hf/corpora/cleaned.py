@@ -14,8 +14,10 @@ from datasets import Value
 from ..models.anyecg.tokenization_anyecg import AnyECGTokenizer
 from ..records import ECGRecord
 from ..version import __version__
+from ..windowing import window_spans
 from .array_feature import BinaryArray
 from .building import rows_at_once
+from .leakage.fingerprints import signal_fingerprint
 from .schema import check_one_split
 from .signal_feature import ECG_FORMAT, ECGSignal
 
@@ -29,6 +31,8 @@ PATCH_FEATURES = {
     "scale": Value("float32"),
     "n_leads": Value("int32"),
     "n_patches": Value("int32"),
+    "first_patch": Value("int32"),
+    "fingerprint": Value("string"),
 }
 _REFUSED = "refused"
 
@@ -62,6 +66,7 @@ def clean_corpus(
     dataset: datasets.Dataset | datasets.IterableDataset,
     tokenizer: AnyECGTokenizer,
     num_proc: int | None = None,
+    most_patches: int | None = None,
 ) -> datasets.Dataset | datasets.IterableDataset:
     """
     Cleans every record of a corpus into model input. For a `datasets.Dataset` the result is kept in its cache: a second
@@ -76,10 +81,14 @@ def clean_corpus(
             How to clean.
         num_proc (`int`, *optional*):
             Processes that clean a `datasets.Dataset`.
+        most_patches (`int`, *optional*):
+            Longer records are cleaned as a whole and then cut evenly into rows of at most so many patches, so that no
+            row is too large to be held beside others.
 
     Returns:
         The same kind of dataset, with `input_values` `(L, N, S)` float16 in recording scale, `attention_mask` `(L, N)`
-        bool, `lead_ids` `(L,)` int16, `scale` in mV, `n_leads` and `n_patches` in place of `signal`.
+        bool, `lead_ids` `(L,)` int16, `scale` in mV, `n_leads`, `n_patches`, `first_patch`, the place of the row in its
+        record, and `fingerprint`, that of the record's signal ([`signal_fingerprint`]), in place of `signal`.
 
     Raises:
         `ValueError`: if this is a dictionary of splits, or a stream that does not know its columns.
@@ -88,23 +97,26 @@ def clean_corpus(
 
     ```python
     >>> cleaned = clean_corpus(load_corpus("georgia", split="train"), AnyECGTokenizer(), num_proc=2)
-    >>> batch = pad_patches([cleaned[0], cleaned[1]])
+    >>> batch = PatchCollator()([cleaned[0], cleaned[1]])
     ```
     """
     check_one_split(dataset)
     if dataset.features is None:
         raise ValueError("the stream does not know its columns: pass `features` to its `map`, or clean it before.")
+    if most_patches is not None and most_patches < 1:
+        raise ValueError(f"`most_patches` must be at least 1, got {most_patches}.")
     dataset = _in_millivolts(dataset)
     columns = {name: feature for name, feature in dataset.features.items() if name != "signal"}
     with_refusals = datasets.Features({**columns, **PATCH_FEATURES, _REFUSED: Value("string")})
-    clean = _Clean(tokenizer)
+    clean = _Clean(tokenizer, most_patches)
+    # Of one record several rows can come: what `datasets` calls a batch.
+    one_by_one = {"batched": True, "batch_size": 1, "remove_columns": dataset.column_names, "features": with_refusals}
     if isinstance(dataset, datasets.IterableDataset):
-        cleaned = dataset.map(clean, remove_columns=["signal"], features=with_refusals)
+        cleaned = dataset.map(clean, **one_by_one)
         return cleaned.filter(_is_usable).remove_columns(_REFUSED)
     cleaned = dataset.map(
         clean,
-        remove_columns=["signal"],
-        features=with_refusals,
+        **one_by_one,
         num_proc=num_proc,
         writer_batch_size=min(64, rows_at_once(dataset.data.nbytes / max(dataset.data.num_rows, 1))),
         desc="clean",
@@ -130,8 +142,9 @@ def _in_millivolts(
 class _Clean:
     """Cleans a row. A class, so that `datasets` can tell by its state what a cached result was computed with."""
 
-    def __init__(self, tokenizer: AnyECGTokenizer):
+    def __init__(self, tokenizer: AnyECGTokenizer, most_patches: int | None):
         self.tokenizer = tokenizer
+        self.most_patches = most_patches
 
     def __getstate__(self) -> dict[str, Any]:
         # Only what the numbers depend on: a tokenizer has other fields once it was loaded from a checkpoint.
@@ -139,34 +152,48 @@ class _Clean:
         parameters = inspect.signature(kind).parameters.values()
         names = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
         settings = {name: getattr(self.tokenizer, name) for name in names}
-        return {"kind": kind, "settings": settings, "version": __version__}
+        return {"kind": kind, "settings": settings, "most_patches": self.most_patches, "version": __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.tokenizer = state["kind"](**state["settings"])
+        self.most_patches = state["most_patches"]
 
-    def __call__(self, example: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        example = {name: values[0] for name, values in batch.items()}
+        kept = {name: value for name, value in example.items() if name != "signal"}
+        rows = [{**kept, **part} for part in self._parts(example)]
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+    def _parts(self, example: dict[str, Any]) -> list[dict[str, Any]]:
+        """The columns of every row that comes of a record, or of the one row that says why there is none."""
         try:
+            record = record_of(example)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # odd leads are masked
-                cleaned = self.tokenizer.clean(record_of(example))
+                cleaned = self.tokenizer.clean(record)
         except ValueError as error:
-            return dict.fromkeys(PATCH_FEATURES) | {_REFUSED: str(error)}
+            return [dict.fromkeys(PATCH_FEATURES) | {_REFUSED: str(error)}]
         if not cleaned.patch_mask.any():
-            return dict.fromkeys(PATCH_FEATURES) | {_REFUSED: "no usable lead"}
+            return [dict.fromkeys(PATCH_FEATURES) | {_REFUSED: "no usable lead"}]
         feature = self.tokenizer.feature(cleaned)
-        n_leads, n_patches = cleaned.patch_mask.shape
-        arrays = {
-            "input_values": feature["input_values"],
-            "attention_mask": cleaned.patch_mask,
-            "lead_ids": feature["lead_ids"],
-        }
-        return {
-            **{name: PATCH_FEATURES[name].encode_example(array) for name, array in arrays.items()},
+        facts = {
+            "lead_ids": PATCH_FEATURES["lead_ids"].encode_example(feature["lead_ids"]),
             "scale": float(feature["scale"]),
-            "n_leads": n_leads,
-            "n_patches": n_patches,
+            "n_leads": len(feature["lead_ids"]),
+            "fingerprint": signal_fingerprint(record.signal_mv, record.lead_names),
             _REFUSED: None,
         }
+        n_patches = cleaned.patch_mask.shape[1]
+        return [
+            {
+                **facts,
+                "input_values": PATCH_FEATURES["input_values"].encode_example(feature["input_values"][:, span]),
+                "attention_mask": PATCH_FEATURES["attention_mask"].encode_example(cleaned.patch_mask[:, span]),
+                "n_patches": span.stop - span.start,
+                "first_patch": span.start,
+            }
+            for span in window_spans(n_patches, self.most_patches or n_patches)
+        ]
 
 
 def _is_usable(example: dict[str, Any]) -> bool:

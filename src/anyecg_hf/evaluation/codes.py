@@ -4,14 +4,17 @@
 
 from dataclasses import dataclass
 
+import datasets
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
-from anyecg_hf.models.anyecg import AnyECGForMaskedCodeModeling, AnyECGRhythmQuantizer, AnyECGTokenizer
-from anyecg_hf.training.collators import CodeCollator, WindowCollator
+from anyecg_hf.models.anyecg import LEAD_NAMES, AnyECGForMaskedCodeModeling, AnyECGRhythmQuantizer
+from anyecg_hf.training.feeding import validation_batches
 from anyecg_hf.training.masking import draw_mask
-from anyecg_hf.training.windows import CleanedRecord, RecordWindows
+from anyecg_hf.training.windows import Batch, Row, codes_of, pad_windows
+
+_BATCH_SIZE = 16
+_WHOLE = (slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -43,24 +46,20 @@ class QuantizerReport:
 
 
 @torch.no_grad()
-def report_on_quantizer(
-    quantizer: AnyECGRhythmQuantizer, tokenizer: AnyECGTokenizer, records: list[CleanedRecord], window_patches: int
-) -> QuantizerReport:
+def report_on_quantizer(quantizer: AnyECGRhythmQuantizer, rows: datasets.Dataset) -> QuantizerReport:
     """
     Encodes and decodes held-out records and measures codes and waveforms.
 
     Args:
         quantizer ([`AnyECGRhythmQuantizer`]): The quantizer.
-        tokenizer ([`AnyECGTokenizer`]): Pads the batches.
-        records (`list[CleanedRecord]`): Held-out records.
-        window_patches (`int`): Patches of a window.
+        rows (`datasets.Dataset`): Rows of `clean_corpus`, each a window: cut with `most_patches`.
 
     Returns:
         [`QuantizerReport`]
     """
     codes, leads, correlations = [], [], []
     signal_power = error_power = 0.0
-    for batch in _batches(records, window_patches, WindowCollator(tokenizer)):
+    for batch, _ in validation_batches(rows, _whole_rows, _BATCH_SIZE):
         found = quantizer.encode(batch["input_values"], batch["attention_mask"], batch["lead_ids"])
         decoded = quantizer.decode(found, batch["lead_ids"])
         real = batch["attention_mask"].bool()
@@ -73,7 +72,7 @@ def report_on_quantizer(
     counts = np.bincount(codes, minlength=quantizer.config.codebook_size)
     low, median, high = np.percentile(correlations, [25, 50, 75])
     return QuantizerReport(
-        records=len(records),
+        records=len(set(zip(rows["corpus"], rows["record_id"], strict=True))),
         patches=len(codes),
         codebook_size=quantizer.config.codebook_size,
         codes_in_use=float((counts > 0).mean()),
@@ -117,10 +116,8 @@ class MaskedCodeReport:
 @torch.no_grad()
 def report_on_masked_codes(
     model: AnyECGForMaskedCodeModeling,
-    tokenizer: AnyECGTokenizer,
-    train: list[CleanedRecord],
-    records: list[CleanedRecord],
-    window_patches: int,
+    train: datasets.Dataset,
+    rows: datasets.Dataset,
     strategy: str,
     ratio: float,
     seed: int = 0,
@@ -130,10 +127,8 @@ def report_on_masked_codes(
 
     Args:
         model ([`AnyECGForMaskedCodeModeling`]): The model.
-        tokenizer ([`AnyECGTokenizer`]): Pads the batches.
-        train (`list[CleanedRecord]`): Training records with codes, for the unigram frequencies.
-        records (`list[CleanedRecord]`): Held-out records with codes.
-        window_patches (`int`): Patches of a window.
+        train (`datasets.Dataset`): Training rows with codes ([`add_codes`]), for the unigram frequencies.
+        rows (`datasets.Dataset`): Held-out rows with codes, each a window.
         strategy (`str`), ratio (`float`): As in [`draw_mask`].
         seed (`int`, *optional*, defaults to 0): Of the masks.
 
@@ -141,9 +136,9 @@ def report_on_masked_codes(
         [`MaskedCodeReport`]
     """
     generator = torch.Generator().manual_seed(seed)
-    unigram = _lead_unigrams(train, len(tokenizer.lead_names), model.config.codebook_size)
+    unigram = _lead_unigrams(train, model.config.codebook_size)
     sums = {"cross_entropy": 0.0, "unigram": 0.0, "hits": 0, "hidden": 0, "previous": 0, "nearest": 0, "neighbour": 0}
-    for batch in _batches(records, window_patches, CodeCollator(tokenizer)):
+    for batch, _ in validation_batches(rows, _whole_rows_with_codes, _BATCH_SIZE):
         labels = batch.pop("codes")
         hidden = draw_mask(batch["attention_mask"].bool(), strategy, ratio, generator)
         logits = model(**batch, bool_masked_pos=hidden).logits.float()
@@ -171,8 +166,13 @@ def report_on_masked_codes(
     )
 
 
-def _batches(records: list[CleanedRecord], window_patches: int, collator: WindowCollator) -> DataLoader:
-    return DataLoader(RecordWindows(records, window_patches, training=False), batch_size=16, collate_fn=collator)
+def _whole_rows(rows: list[Row]) -> Batch:
+    return pad_windows(rows, [_WHOLE] * len(rows))
+
+
+def _whole_rows_with_codes(rows: list[Row]) -> Batch:
+    batch = _whole_rows(rows)
+    return {**batch, "codes": codes_of(rows, [_WHOLE] * len(rows), batch["attention_mask"])}
 
 
 def _previous_visible(visible: torch.Tensor) -> torch.Tensor:
@@ -194,13 +194,14 @@ def _nearest_visible(visible: torch.Tensor, dim: int) -> torch.Tensor:
     return torch.where(seen.any(dim, keepdim=True), visible.gather(dim, nearest), -1)
 
 
-def _lead_unigrams(records: list[CleanedRecord], leads: int, codebook_size: int) -> torch.Tensor:
+def _lead_unigrams(rows: datasets.Dataset, codebook_size: int) -> torch.Tensor:
     """Frequencies of codes given the lead, `(leads, K)`, with one count added everywhere."""
-    counts = np.ones((leads, codebook_size))
-    for record in records:
-        real = record.codes >= 0
-        rows = np.broadcast_to(record.lead_ids[:, None], record.codes.shape)
-        np.add.at(counts, (rows[real], record.codes[real]), 1)
+    counts = np.ones((len(LEAD_NAMES), codebook_size))
+    for row in rows.select_columns(["codes", "lead_ids"]):
+        codes = np.asarray(row["codes"])
+        real = codes >= 0
+        leads = np.broadcast_to(np.asarray(row["lead_ids"])[:, None], codes.shape)
+        np.add.at(counts, (leads[real], codes[real]), 1)
     return torch.tensor(counts / counts.sum(axis=1, keepdims=True))
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from anyecg_hf.evaluation.handcrafted import HandcraftedBaseline, beat_features
+from anyecg_hf.evaluation.baselines.handcrafted import HandcraftedBaseline, beat_features
+from anyecg_hf.evaluation.baselines.probe import fit_linear_probe
 from anyecg_hf.evaluation.metrics import (
     bootstrap_interval,
     macro_auroc,
@@ -16,7 +17,6 @@ from anyecg_hf.evaluation.metrics import (
     paired_bootstrap_difference,
     per_class_auroc,
 )
-from anyecg_hf.evaluation.probe import fit_linear_probe
 from anyecg_hf.models.anyecg import AnyECGForSequenceClassification, AnyECGModel, AnyECGTokenizer
 from anyecg_hf.training.collators import WindowCollator
 from anyecg_hf.training.finetuning import class_probabilities

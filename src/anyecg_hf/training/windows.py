@@ -1,187 +1,170 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Cleaned records in memory, and random windows of them as training examples."""
+"""Cleaned rows -> windows -> batches. Every draw comes from the generator that is passed in."""
 
-import logging
-import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
-from tqdm.auto import tqdm
 
-from anyecg_hf.corpora.label_tables import SUPERCLASSES
-from anyecg_hf.corpora.leakage.fingerprints import signal_fingerprint
-from anyecg_hf.models.anyecg import AnyECGTokenizer
-from anyecg_hf.records import read_record
-from anyecg_hf.training.licensed_records import ListedRecord
+from anyecg_hf.models.anyecg import LEAD_NAMES
+from anyecg_hf.models.anyecg.batching_anyecg import pad_features
+from anyecg_hf.models.anyecg.configuration_anyecg import AnyECGArchitectureConfig
 
-logger = logging.getLogger(__name__)
+Row = Mapping[str, Any]
+Batch = dict[str, torch.Tensor]
+
+# What devices with few leads record, by number of leads.
+USUAL_LEADS = {
+    1: ("I",),
+    2: ("I", "II"),
+    3: ("I", "II", "V2"),
+    6: ("I", "II", "III", "aVR", "aVL", "aVF"),
+}
+_USUAL_SHARE = 0.5
 
 
-@dataclass
-class CleanedRecord:
+@dataclass(frozen=True)
+class WindowSettings:
     """
-    One record, ready for training.
-
-    Attributes:
-        name (`str`): `corpus/record`.
-        fingerprint (`str`): Hash of the signal.
-        patches (`np.ndarray` of shape `(L, N, S)`, float16): In recording scale.
-        patch_mask (`np.ndarray` of shape `(L, N)`, bool): True where real.
-        lead_ids (`np.ndarray` of shape `(L,)`, int64): Index into the lead vocabulary.
-        scale (`float`): Recording scale in mV.
-        demographics (`np.ndarray` of shape `(3,)`, float32): Age, weight, sex; NaN where unknown.
-        labels (`np.ndarray` of shape `(5,)`, float32, or `None`): PTB-XL superclasses, 0 or 1.
-        codes (`np.ndarray` of shape `(L, N)` or `(L, N, Q)`, or `None`): Rhythm codes, filled in for stage 2.
-    """
-
-    name: str
-    fingerprint: str
-    patches: np.ndarray
-    patch_mask: np.ndarray
-    lead_ids: np.ndarray
-    scale: float
-    demographics: np.ndarray
-    labels: np.ndarray | None
-    codes: np.ndarray | None = None
-
-
-@dataclass
-class CleanedRecords:
-    """Cleaned records and the ones that could not be used, with the reason."""
-
-    records: list[CleanedRecord]
-    refused: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def fingerprints(self) -> dict[str, str]:
-        """Fingerprint -> record name."""
-        return {record.fingerprint: record.name for record in self.records}
-
-
-def clean_records(
-    listed: Iterable[ListedRecord], tokenizer: AnyECGTokenizer, description: str = "clean"
-) -> CleanedRecords:
-    """
-    Reads and cleans records; unreadable ones and ones without a usable lead are counted and named, not lost silently.
+    How windows are drawn.
 
     Args:
-        listed (`Iterable[ListedRecord]`): What to read.
-        tokenizer ([`AnyECGTokenizer`]): How to clean.
-        description (`str`, *optional*): For the progress bar.
+        patches (`int`): Patches of a window, at most.
+        lead_dropout (`float`, *optional*, defaults to 0.0): Probability that a window keeps only some of its leads.
+        time_positions (`int`, *optional*): Rows of a learned time table. Windows then start at a random row, so that
+            every row is trained; without it no `time_offset` is passed.
+    """
+
+    patches: int
+    lead_dropout: float = 0.0
+    time_positions: int | None = None
+
+    def place(self, row: Row, generator: torch.Generator | None) -> tuple[np.ndarray, slice]:
+        """
+        Chooses leads and time of a window.
+
+        Args:
+            row (`Mapping`): A row of `clean_corpus`.
+            generator (`torch.Generator`, *optional*): For the draws; without it, all leads and the row's first window.
+
+        Returns:
+            `tuple`: indices of the leads, ascending, and the patches.
+        """
+        leads = np.arange(row["n_leads"])
+        if generator is None:
+            return leads, slice(0, self.patches)
+        latest = max(row["n_patches"] - self.patches, 0)
+        start = int(torch.randint(latest + 1, (), generator=generator))
+        span = slice(start, start + self.patches)
+        if float(torch.rand((), generator=generator)) < self.lead_dropout:
+            # Of the leads with signal, so that a window is never left with none.
+            usable = np.flatnonzero(np.asarray(row["attention_mask"])[:, span].any(axis=1))
+            leads = usable if len(usable) else leads
+            leads = leads[draw_leads(np.asarray(row["lead_ids"])[leads], generator)]
+        return leads, span
+
+
+def draw_leads(lead_ids: np.ndarray, generator: torch.Generator) -> np.ndarray:
+    """
+    Draws the leads that stay: one of the usual sets that the record has, or any.
+
+    Args:
+        lead_ids (`np.ndarray` of shape `(L,)`): Leads of the record.
+        generator (`torch.Generator`): For the draws.
 
     Returns:
-        [`CleanedRecords`]
+        `np.ndarray`: indices of the leads, ascending, at least one.
     """
-    result = CleanedRecords([])
-    for entry in tqdm(list(listed), desc=description, unit="record"):
-        name = f"{entry.corpus}/{entry.path.stem}"
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # odd leads are masked; whole records are reported below
-                record = read_record(entry.path)
-                cleaned = tokenizer.clean(record)
-        except ValueError as error:
-            result.refused[name] = str(error)
-            continue
-        if not cleaned.patch_mask.any():
-            result.refused[name] = "no usable lead"
-            continue
-        features = tokenizer.feature(cleaned)
-        demographics = entry.demographics or (record.age_years, record.weight_kg, record.sex)
-        result.records.append(
-            CleanedRecord(
-                name=name,
-                fingerprint=signal_fingerprint(record.signal_mv, record.lead_names),
-                patches=features["input_values"].astype(np.float16),
-                patch_mask=cleaned.patch_mask,
-                lead_ids=features["lead_ids"],
-                scale=cleaned.scale,
-                demographics=np.array([np.nan if value is None else value for value in demographics], dtype=np.float32),
-                labels=_superclass_vector(entry.superclasses),
-            )
-        )
-    if result.refused:
-        logger.warning("%d records could not be used: %s", len(result.refused), result.refused)
-    return result
+    usual = [[LEAD_NAMES.index(name) for name in names] for names in USUAL_LEADS.values()]
+    present = [ids for ids in usual if len(ids) < len(lead_ids) and set(ids) <= set(lead_ids.tolist())]
+    if present and float(torch.rand((), generator=generator)) < _USUAL_SHARE:
+        ids = present[int(torch.randint(len(present), (), generator=generator))]
+        return np.flatnonzero(np.isin(lead_ids, ids))
+    kept = 1 + int(torch.randint(len(lead_ids), (), generator=generator))
+    return np.sort(torch.randperm(len(lead_ids), generator=generator)[:kept].numpy())
 
 
-def _superclass_vector(superclasses: tuple[str, ...] | None) -> np.ndarray | None:
-    if superclasses is None:
-        return None
-    return np.array([name in superclasses for name in SUPERCLASSES], dtype=np.float32)
-
-
-class RecordWindows(Dataset):
+@dataclass(frozen=True)
+class WindowCollator:
     """
-    Windows of cleaned records as model inputs without the batch axis.
-
-    A record gives one window for each `window_patches` it holds, at most `most_windows`, so that long records neither
-    rule nor vanish. In training a window starts anywhere and may keep only some leads. The draws follow from the seed
-    and the index alone, so that a resumed run sees what an uninterrupted one sees; an index beyond the length means the
-    same window in a later epoch, drawn anew ([`EpochSampler`]).
+    Draws a window of each row and pads them to a batch.
 
     Args:
-        records (`list[CleanedRecord]`): Records.
-        window_patches (`int`): Patches of a window.
-        training (`bool`): Random windows and leads, or fixed windows and all leads.
-        lead_dropout (`float`, *optional*, defaults to 0.0): Probability that a training window keeps a random subset of
-            its leads.
-        most_windows (`int`, *optional*, defaults to 20): Windows of one record in an epoch.
-        seed (`int`, *optional*, defaults to 0): Of the draws.
+        windows ([`WindowSettings`]): How they are drawn.
     """
 
-    def __init__(
+    windows: WindowSettings
+
+    def __call__(self, rows: Sequence[Row], generator: torch.Generator | None = None) -> Batch:
+        """
+        Args:
+            rows (`Sequence[Mapping]`): Rows of `clean_corpus`.
+            generator (`torch.Generator`, *optional*): For the draws; without it windows are the first ones, whole.
+
+        Returns:
+            `dict[str, torch.Tensor]`: `input_values` `(B, L, N, S)` float32, `attention_mask` `(B, L, N)` int64,
+            `lead_ids` `(B, L)` int64, and what the subclass adds.
+        """
+        places = [self.windows.place(row, generator) for row in rows]
+        batch = pad_windows(rows, places)
+        if self.windows.time_positions is not None and generator is not None:
+            latest = max(self.windows.time_positions - batch["attention_mask"].shape[2], 0)
+            batch["time_offset"] = torch.randint(latest + 1, (len(rows),), generator=generator)
+        self.add(batch, rows, places, generator)
+        return batch
+
+    def add(
         self,
-        records: list[CleanedRecord],
-        window_patches: int,
-        training: bool,
-        lead_dropout: float = 0.0,
-        most_windows: int = 20,
-        seed: int = 0,
-    ):
-        self.records = records
-        self.window_patches = window_patches
-        self.training = training
-        self.lead_dropout = lead_dropout
-        self.seed = seed
-        self.items = [
-            (index, window * window_patches)
-            for index, record in enumerate(records)
-            for window in range(min(most_windows, max(1, record.patch_mask.shape[1] // window_patches)))
-        ]
+        batch: Batch,
+        rows: Sequence[Row],
+        places: Sequence[tuple[np.ndarray, slice]],
+        generator: torch.Generator | None,
+    ) -> None:
+        """Adds to a batch what a task needs."""
 
-    def __len__(self) -> int:
-        return len(self.items)
 
-    def __getitem__(self, item: int) -> dict[str, np.ndarray]:
-        index, start = self.items[item % len(self.items)]
-        record = self.records[index]
-        leads = np.arange(len(record.lead_ids))
-        if self.training:
-            generator = seeded_generator(self.seed, item)
-            latest = max(record.patch_mask.shape[1] - self.window_patches, 0)
-            start = int(torch.randint(latest + 1, (), generator=generator))
-            if float(torch.rand((), generator=generator)) < self.lead_dropout:
-                kept = 1 + int(torch.randint(len(leads), (), generator=generator))
-                leads = np.sort(torch.randperm(len(leads), generator=generator)[:kept].numpy())
-        window = (leads, slice(start, start + self.window_patches))
-        features = {
-            "input_values": record.patches[window].astype(np.float32),
-            "attention_mask": record.patch_mask[window].astype(np.int64),
-            "lead_ids": record.lead_ids[leads],
-            "demographics": record.demographics,
+def pad_windows(rows: Sequence[Row], places: Sequence[tuple[np.ndarray, slice]]) -> Batch:
+    """
+    Cuts a window out of each row and pads them to one size.
+
+    Args:
+        rows (`Sequence[Mapping]`): Rows of `clean_corpus`.
+        places (`Sequence[tuple]`): Leads and patches of each window.
+
+    Returns:
+        `dict[str, torch.Tensor]`: `input_values`, `attention_mask` and `lead_ids`.
+    """
+    features = [
+        {
+            "input_values": np.asarray(row["input_values"])[leads, span].astype(np.float32),
+            "attention_mask": np.asarray(row["attention_mask"])[leads, span].astype(np.int64),
+            "lead_ids": np.asarray(row["lead_ids"])[leads].astype(np.int64),
         }
-        if record.codes is not None:
-            features["codes"] = record.codes[window]
-        if record.labels is not None:
-            features["labels"] = record.labels
-        if self.training:
-            features["draw"] = np.array([self.seed, item])
-        return features
+        for row, (leads, span) in zip(rows, places, strict=True)
+    ]
+    batch = pad_features(features, padding=True, max_length=None, return_tensors="pt")
+    # Copied into memory as torch aligns it: on a CPU the last bits of a product depend on the alignment of NumPy's.
+    return {name: value.clone() for name, value in batch.items()}
+
+
+def demographics_of(rows: Sequence[Row]) -> torch.Tensor:
+    """Age in years, weight in kg and sex of each row, `(B, 3)` float32, NaN where unknown."""
+    columns = ("age_years", "weight_kg", "sex")
+    return torch.tensor([[float("nan") if row[name] is None else float(row[name]) for name in columns] for row in rows])
+
+
+def codes_of(
+    rows: Sequence[Row], places: Sequence[tuple[np.ndarray, slice]], attention_mask: torch.Tensor
+) -> torch.Tensor:
+    """Rhythm codes of the windows as one `(B, L, N)` or `(B, L, N, Q)` int64 tensor, -1 where padded."""
+    windows = [np.asarray(row["codes"])[place] for row, place in zip(rows, places, strict=True)]
+    padded = torch.full((*attention_mask.shape, *windows[0].shape[2:]), -1, dtype=torch.long)
+    for row, window in zip(padded, windows, strict=True):
+        row[: window.shape[0], : window.shape[1]] = torch.as_tensor(window.astype(np.int64))
+    return padded
 
 
 def seeded_generator(*numbers: int) -> torch.Generator:
@@ -190,27 +173,43 @@ def seeded_generator(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(seed >> np.uint64(1)))
 
 
-class EpochSampler(Sampler[int]):
+def record_time_positions(config: AnyECGArchitectureConfig, window_patches: int) -> int | None:
     """
-    Every item once an epoch in random order, as `epoch * items + item`.
+    Writes into the config which time positions training covers.
 
     Args:
-        items (`int`): Length of the dataset.
-        seed (`int`): Of the order.
+        config ([`AnyECGConfig`] or [`AnyECGQuantizerConfig`]): Changed in place: `trained_time_positions`.
+        window_patches (`int`): Patches of a training window.
+
+    Returns:
+        `int` or `None`: rows of a learned time table to draw window offsets from; `None` with rotary encoding, where
+        only the length of a window matters.
+
+    Raises:
+        `ValueError`: if a window is longer than a learned time table.
     """
+    if config.time_encoding == "rotary":
+        config.trained_time_positions = window_patches
+        return None
+    if window_patches > config.max_time_positions:
+        raise ValueError(
+            f"a window has {window_patches} patches, and the time table {config.max_time_positions} rows: shorten"
+            ' `window_s`, raise `max_time_positions`, or use `time_encoding: "rotary"`.'
+        )
+    config.trained_time_positions = config.max_time_positions
+    return config.max_time_positions
 
-    def __init__(self, items: int, seed: int):
-        self.items = items
-        self.seed = seed
-        self.epoch = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Called by `Trainer` before every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.items
-
-    def __iter__(self) -> Iterator[int]:
-        order = torch.randperm(self.items, generator=seeded_generator(self.seed, self.epoch))
-        yield from (order + self.epoch * self.items).tolist()
+__all__ = [
+    "USUAL_LEADS",
+    "Batch",
+    "Row",
+    "WindowCollator",
+    "WindowSettings",
+    "codes_of",
+    "demographics_of",
+    "draw_leads",
+    "pad_windows",
+    "record_time_positions",
+    "seeded_generator",
+]

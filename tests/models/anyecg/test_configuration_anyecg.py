@@ -84,6 +84,21 @@ def test_the_lead_vocabulary_never_changes_its_order():
         assert config_class().unknown_lead_id == 21
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"token_label_level": "beat"}, "`token_label_level` must be 'time' or 'lead', got 'beat'"),
+        ({"reconstruction_loss": "mae"}, "`reconstruction_loss` must be 'mse' or 'log_mse', got 'mae'"),
+        ({"reconstruction_kernel_size": 4}, "`reconstruction_kernel_size` must be odd, got 4"),
+        ({"reconstruction_stride": 0}, "`reconstruction_stride` must be at least 1, got 0"),
+        ({"num_reconstruction_layers": 0}, "`num_reconstruction_layers` must be at least 1, got 0"),
+    ],
+)
+def test_impossible_heads_are_refused_with_their_numbers(fields: dict, message: str):
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        AnyECGConfig(**fields)
+
+
 @pytest.mark.parametrize("config_class", CONFIGS)
 @pytest.mark.parametrize(
     ("fields", "message"),
@@ -146,7 +161,8 @@ def test_an_impossible_quantizer_is_refused(fields: dict, message: str):
 
 def test_an_unknown_way_to_pool_is_refused():
     with pytest.raises(
-        StrictDataclassClassValidationError, match="`classifier_pooling` must be 'mean' or 'mean_max', got 'sum'"
+        StrictDataclassClassValidationError,
+        match="`classifier_pooling` must be 'mean', 'mean_max' or 'attention', got 'sum'",
     ):
         AnyECGConfig(classifier_pooling="sum")
 

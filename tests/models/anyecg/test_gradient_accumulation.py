@@ -11,7 +11,13 @@ from tests.models.tiny import padded_batch, tiny_config, tiny_quantizer_config
 from torch.nn.functional import one_hot
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
-from anyecg_hf import AnyECGForMaskedCodeModeling, AnyECGForSequenceClassification, AnyECGRhythmQuantizer
+from anyecg_hf import (
+    AnyECGForLeadReconstruction,
+    AnyECGForMaskedCodeModeling,
+    AnyECGForSequenceClassification,
+    AnyECGForTokenClassification,
+    AnyECGRhythmQuantizer,
+)
 
 pytest.importorskip("accelerate", reason="transformers.Trainer needs accelerate")
 
@@ -51,6 +57,12 @@ CASES: dict[str, tuple[type[PreTrainedModel], Any, dict[str, torch.Tensor]]] = {
         AnyECGForMaskedCodeModeling,
         tiny_config(),
         {"labels": CODES, "bool_masked_pos": hidden_half()},
+    ),
+    "token labels": (AnyECGForTokenClassification, tiny_config(num_labels=3), {"labels": CODES[:, 0] % 3}),
+    "lead reconstruction": (
+        AnyECGForLeadReconstruction,
+        tiny_config(reconstruction_width=8, num_reconstruction_layers=2),
+        {"labels": torch.ones(RECORDS, 2, 4, 75), "bool_masked_pos": hidden_half()},
     ),
     "quantizer": (
         AnyECGRhythmQuantizer,

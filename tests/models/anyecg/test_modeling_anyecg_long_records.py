@@ -333,7 +333,7 @@ def test_it_learns_a_class_that_depends_on_one_window_among_many():
 
 def test_a_checkpoint_of_another_head_starts_a_new_head_and_the_other_way_round(tmp_path: Path, batch: Batch):
     for pooling, other_class in itertools.product(
-        ("mean", "mean_max"), (AnyECGForSequenceClassification, AnyECGForMaskedCodeModeling)
+        ("mean", "mean_max", "attention"), (AnyECGForSequenceClassification, AnyECGForMaskedCodeModeling)
     ):
         other = other_class(tiny_config(classifier_pooling=pooling, window_patches=4)).eval()
         other.save_pretrained(tmp_path)

@@ -36,6 +36,11 @@ class TestAnyECGForSequenceClassificationPoolingMeanAndMaximum(TestAnyECGForSequ
         return super().config(**{"classifier_pooling": "mean_max", **overrides})
 
 
+class TestAnyECGForSequenceClassificationPoolingByAttention(TestAnyECGForSequenceClassification):
+    def config(self, **overrides: Any) -> AnyECGConfig:
+        return super().config(**{"classifier_pooling": "attention", **overrides})
+
+
 @pytest.fixture
 def batch() -> Batch:
     return padded_batch()
@@ -102,6 +107,29 @@ def test_the_head_reads_the_mean_and_on_request_the_maximum_of_real_tokens(pooli
         tokens = hidden[record][real[record]]
         features = [tokens.mean(dim=0), tokens.amax(dim=0)][: 2 if pooling == "mean_max" else 1]
         torch.testing.assert_close(logits, model.classifier(torch.cat(features)))
+
+
+@torch.no_grad()
+def test_pooling_by_attention_is_attention_of_learned_queries_over_real_tokens(batch: Batch):
+    model = classifier(classifier_pooling="attention", num_labels=3)
+    head, hidden = model.classifier, model.anyecg(**batch).last_hidden_state
+    real = batch["attention_mask"].flatten(1).bool()
+    for record, logits in enumerate(model(**batch).logits):
+        tokens = hidden[record][real[record]]
+        pooled = [
+            nn.functional.scaled_dot_product_attention(query[None], tokens, tokens, scale=1.0)[0] @ value.T
+            for query, value in zip(head.query.weight, head.value.weight.chunk(2), strict=True)
+        ]
+        torch.testing.assert_close(logits, head.linear(torch.cat(pooled)))
+
+
+@torch.no_grad()
+def test_pooling_by_attention_says_the_bias_about_a_record_with_nothing_real(batch: Batch):
+    model = classifier(classifier_pooling="attention")
+    batch["attention_mask"][1] = 0
+    torch.testing.assert_close(model(**batch).logits[1], model.classifier.linear.bias)
+    del batch["attention_mask"]
+    assert model(**batch).logits.isfinite().all()
 
 
 def test_labels_have_names(tmp_path: Path):

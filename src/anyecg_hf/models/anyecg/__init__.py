@@ -7,18 +7,24 @@ from transformers import (
     AutoFeatureExtractor,
     AutoModel,
     AutoModelForAudioClassification,
+    AutoModelForAudioFrameClassification,
     AutoModelForAudioTokenization,
     AutoModelForMaskedLM,
     AutoModelForPreTraining,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
 )
 
+from .auto_anyecg import AutoModelForECGReconstruction
 from .cleaning_anyecg import CleanedECG
 from .configuration_anyecg import LEAD_NAMES, AnyECGConfig, AnyECGQuantizerConfig
+from .lead_estimation_anyecg import fit_lead_covariance
 from .modeling_anyecg import AnyECGForMaskedCodeModeling, AnyECGModel, AnyECGPreTrainedModel, masked_code_loss
 from .modeling_anyecg_long_records import AnyECGForLongRecordClassification, AnyECGLongRecordOutput
 from .modeling_anyecg_quantizer import AnyECGQuantizerOutput, AnyECGRhythmQuantizer
+from .modeling_anyecg_reconstruction import AnyECGForLeadReconstruction, AnyECGReconstructionOutput
 from .modeling_anyecg_tasks import AnyECGForSequenceClassification
+from .modeling_anyecg_tokens import AnyECGForTokenClassification
 from .streaming_anyecg import ECGWindow, RecordStatistics
 from .tokenization_anyecg import AnyECGTokenizer
 
@@ -26,6 +32,8 @@ _AUTO_MODELS = {
     AnyECGModel: (AutoModel,),
     AnyECGForMaskedCodeModeling: (AutoModelForPreTraining, AutoModelForMaskedLM),
     AnyECGForSequenceClassification: (AutoModelForSequenceClassification, AutoModelForAudioClassification),
+    AnyECGForTokenClassification: (AutoModelForTokenClassification, AutoModelForAudioFrameClassification),
+    AnyECGForLeadReconstruction: (AutoModelForECGReconstruction,),
     AnyECGRhythmQuantizer: (AutoModel, AutoModelForAudioTokenization),
 }
 
@@ -40,18 +48,23 @@ AutoFeatureExtractor.register(AnyECGConfig, AnyECGTokenizer, exist_ok=True)
 __all__ = [
     "LEAD_NAMES",
     "AnyECGConfig",
+    "AnyECGForLeadReconstruction",
     "AnyECGForLongRecordClassification",
     "AnyECGForMaskedCodeModeling",
     "AnyECGForSequenceClassification",
+    "AnyECGForTokenClassification",
     "AnyECGLongRecordOutput",
     "AnyECGModel",
     "AnyECGPreTrainedModel",
     "AnyECGQuantizerConfig",
     "AnyECGQuantizerOutput",
+    "AnyECGReconstructionOutput",
     "AnyECGRhythmQuantizer",
     "AnyECGTokenizer",
+    "AutoModelForECGReconstruction",
     "CleanedECG",
     "ECGWindow",
     "RecordStatistics",
+    "fit_lead_covariance",
     "masked_code_loss",
 ]

@@ -1,6 +1,6 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Configurations of AnyECG: the backbone, the rhythm quantizer, their presets and the lead vocabulary."""
+"""Configurations of AnyECG: the backbone and the rhythm quantizer."""
 
 from dataclasses import fields
 from typing import Any
@@ -10,37 +10,9 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
-# Part of every checkpoint: `lead_ids` index into this list, so the order is fixed for ever and new names go to the end.
-LEAD_NAMES = (
-    *("I", "II", "III", "aVR", "aVL", "aVF"),
-    *("V1", "V2", "V3", "V4", "V5", "V6"),
-    *("VX", "VY", "VZ", "MLII", "V3R", "V4R", "V7", "V8", "V9"),
-    "unknown",
-)
-UNKNOWN_LEAD = "unknown"
+from .presets_anyecg import LEAD_NAMES, PRESETS, UNKNOWN_LEAD, WAVELET_BAND_STD
 
 TIME_ENCODINGS = ("learned", "rotary")
-
-# Standard deviation of orthonormal db6 coefficients at levels 1, 2, ... of cleaned 300 Hz records in recording scale,
-# measured by `benchmarks/wavelet_bands.py` on PTB-XL folds 1-8; level 1 (0.013 after cleaning) is floored at 0.05, or
-# the frequency term would be about residual noise.
-_BAND_STD = {"cA": (1.42, 2.0, 2.7, 3.42), "cD": (0.05, 0.17, 0.9, 1.8)}
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {
-        "hidden_size": 128,
-        "num_hidden_layers": 5,
-        "num_attention_heads": 4,
-        "intermediate_size": 512,
-        "patch_channels": [32, 64, 128],
-        "time_encoding": "rotary",
-        "codebook_size": 512,
-    },
-    "small": {"hidden_size": 384, "num_hidden_layers": 8, "num_attention_heads": 6, "intermediate_size": 1536},
-    "base": {"hidden_size": 1024, "num_hidden_layers": 20, "num_attention_heads": 16, "intermediate_size": 4096},
-    "large": {"hidden_size": 1280, "num_hidden_layers": 25, "num_attention_heads": 20, "intermediate_size": 5120},
-    "xl": {"hidden_size": 2048, "num_hidden_layers": 34, "num_attention_heads": 32, "intermediate_size": 8192},
-}
 
 
 @strict
@@ -201,6 +173,10 @@ _POSITIVE_FIELDS = (
     *("patch_size", "sampling_rate", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
     *("patch_norm_groups", "max_time_positions", "codebook_size", "num_quantizers"),
 )
+_POSITIVE_HEAD_FIELDS = (
+    *("num_window_layers", "windows_per_forward", "num_reconstruction_layers", "reconstruction_width"),
+    *("reconstruction_kernel_size", "reconstruction_stride"),
+)
 
 
 @strict
@@ -213,8 +189,8 @@ class AnyECGConfig(AnyECGArchitectureConfig):
 
     Args:
         classifier_pooling (`str`, *optional*, defaults to `"mean"`):
-            What [`AnyECGForSequenceClassification`] pools the tokens by: `"mean"`, or `"mean_max"`, which joins the
-            mean and the maximum over real tokens.
+            What [`AnyECGForSequenceClassification`] pools the tokens by: `"mean"`, `"mean_max"`, which joins the mean
+            and the maximum over real tokens, or `"attention"` by learned queries.
         classifier_dropout (`float`, *optional*, defaults to 0.0):
             Dropout before the classification layer.
         label_descriptions (`dict[str, str]`, *optional*):
@@ -232,6 +208,18 @@ class AnyECGConfig(AnyECGArchitectureConfig):
             flows through it. Bounds the memory that a long record takes.
         freeze_backbone (`bool`, *optional*, defaults to `False`):
             [`AnyECGForLongRecordClassification`]: whether only the head is trained.
+        token_label_level (`str`, *optional*, defaults to `"time"`):
+            [`AnyECGForTokenClassification`]: whether there is a label for every patch `"time"`, over all leads, or for
+            every `"lead"` and patch.
+        reconstruction_width (`int`, *optional*, defaults to 64), num_reconstruction_layers (`int`, defaults to 6):
+            [`AnyECGForLeadReconstruction`]: channels and number of its convolutions.
+        reconstruction_kernel_size (`int`, *optional*, defaults to 5):
+            [`AnyECGForLeadReconstruction`]: their kernel size in frames, an odd number.
+        reconstruction_stride (`int`, *optional*, defaults to 3):
+            [`AnyECGForLeadReconstruction`]: samples that one frame holds; must divide `patch_size`.
+        reconstruction_loss (`str`, *optional*, defaults to `"log_mse"`):
+            [`AnyECGForLeadReconstruction`]: `"mse"` over all that is restored, or `"log_mse"`, the mean logarithm of
+            each lead's error relative to its power.
 
     Example:
 
@@ -254,7 +242,7 @@ class AnyECGConfig(AnyECGArchitectureConfig):
     }
     base_model_fsdp_plan = {"layers.*": "free_full_weight", "norm": "keep_full_weight"}
     # Trainer hands all outputs but these to `compute_metrics`.
-    keys_to_ignore_at_inference = ["window_embeddings", "window_mask"]
+    keys_to_ignore_at_inference = ["window_embeddings", "window_mask", "linear_estimate"]
 
     classifier_pooling: str = "mean"
     classifier_dropout: float | int = 0.0
@@ -264,6 +252,12 @@ class AnyECGConfig(AnyECGArchitectureConfig):
     num_window_layers: int = 2
     windows_per_forward: int = 16
     freeze_backbone: bool = False
+    token_label_level: str = "time"
+    reconstruction_width: int = 64
+    num_reconstruction_layers: int = 6
+    reconstruction_kernel_size: int = 5
+    reconstruction_stride: int = 3
+    reconstruction_loss: str = "log_mse"
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "AnyECGConfig":
@@ -289,9 +283,17 @@ class AnyECGConfig(AnyECGArchitectureConfig):
 
     def validate_architecture(self) -> None:
         super().validate_architecture()
-        if self.classifier_pooling not in ("mean", "mean_max"):
-            raise ValueError(f"`classifier_pooling` must be 'mean' or 'mean_max', got {self.classifier_pooling!r}.")
-        for name in ("num_window_layers", "windows_per_forward", "window_patches"):
+        if self.classifier_pooling not in ("mean", "mean_max", "attention"):
+            raise ValueError(
+                f"`classifier_pooling` must be 'mean', 'mean_max' or 'attention', got {self.classifier_pooling!r}."
+            )
+        if self.token_label_level not in ("time", "lead"):
+            raise ValueError(f"`token_label_level` must be 'time' or 'lead', got {self.token_label_level!r}.")
+        if self.reconstruction_loss not in ("mse", "log_mse"):
+            raise ValueError(f"`reconstruction_loss` must be 'mse' or 'log_mse', got {self.reconstruction_loss!r}.")
+        if self.reconstruction_kernel_size % 2 == 0:
+            raise ValueError(f"`reconstruction_kernel_size` must be odd, got {self.reconstruction_kernel_size}.")
+        for name in (*_POSITIVE_HEAD_FIELDS, "window_patches"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
@@ -394,7 +396,8 @@ class AnyECGQuantizerConfig(AnyECGArchitectureConfig):
         """Standard deviation of each band of [`wavelet_bands`]."""
         if self.wavelet_band_std is not None:
             return list(self.wavelet_band_std)
-        return [_BAND_STD[band[:2]][min(int(band[2:]), len(_BAND_STD[band[:2]])) - 1] for band in self.wavelet_bands]
+        measured = [(WAVELET_BAND_STD[band[:2]], int(band[2:])) for band in self.wavelet_bands]
+        return [std[min(level, len(std)) - 1] for std, level in measured]
 
     def validate_architecture(self) -> None:
         super().validate_architecture()

@@ -35,7 +35,7 @@ class AnyECGPreTrainedModel(AnyECGPreTrainedMixin, PreTrainedModel):
     config: AnyECGConfig
     base_model_prefix = "anyecg"
     # One checkpoint may serve several heads; each class takes its own and leaves the others alone.
-    _keys_to_ignore_on_load_unexpected = [r"^code_head\.", r"^classifier\."]
+    _keys_to_ignore_on_load_unexpected = [r"^code_head\.", r"^classifier\.", r"^reconstruction_head\."]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -2,18 +2,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """Task heads on the AnyECG backbone."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
-from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_anyecg import AnyECGConfig
 from .modeling_anyecg import AnyECGModel, AnyECGPreTrainedModel
 
 
+class AnyECGAttentiveClassifier(nn.Module):
+    """
+    The head of an attentive probe: learned queries pool the tokens, one for each head, then one linear layer.
+
+    A key projection would be folded into the queries and none is there; values have no bias, so that a record with
+    nothing real pools to zero.
+    """
+
+    def __init__(self, config: AnyECGConfig):
+        super().__init__()
+        self.query = nn.Linear(config.hidden_size, config.num_attention_heads, bias=False)
+        self.value = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.linear = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, hidden: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        """`(B, L*N, D)`, zero where padded, and `(B, L, N)` -> logits `(B, num_labels)`."""
+        scores = self.query(hidden).float()
+        if attention_mask is not None:
+            scores = scores.masked_fill(~attention_mask.flatten(1)[..., None].bool(), torch.finfo(scores.dtype).min)
+        values = self.value(hidden).unflatten(-1, (scores.shape[-1], -1))
+        pooled = torch.einsum("bth,bthd->bhd", scores.softmax(dim=1).to(values.dtype), values)
+        return self.linear(self.dropout(pooled.flatten(1)))
+
+
 class AnyECGForSequenceClassification(AnyECGPreTrainedModel):
     """
     One answer a record: single-label, multi-label or regression, as `config.problem_type` says.
+
+    `classifier` is the whole head, pooling by attention included: what fine-tuning trains beside or on the backbone.
 
     Args:
         config ([`AnyECGConfig`]): The architecture, `num_labels`, `id2label`, `classifier_pooling`.
@@ -23,8 +52,11 @@ class AnyECGForSequenceClassification(AnyECGPreTrainedModel):
         super().__init__(config)
         self.anyecg = AnyECGModel(config)
         self.dropout = nn.Dropout(config.classifier_dropout)
-        width = config.hidden_size * (2 if config.classifier_pooling == "mean_max" else 1)
-        self.classifier = nn.Linear(width, config.num_labels)
+        if config.classifier_pooling == "attention":
+            self.classifier = AnyECGAttentiveClassifier(config)
+        else:
+            width = config.hidden_size * (2 if config.classifier_pooling == "mean_max" else 1)
+            self.classifier = nn.Linear(width, config.num_labels)
         self.post_init()
 
     @can_return_tuple
@@ -57,16 +89,22 @@ class AnyECGForSequenceClassification(AnyECGPreTrainedModel):
         outputs = self.anyecg(
             input_values, attention_mask, lead_ids, bool_masked_pos, time_offset=time_offset, **kwargs
         )
-        pooled = outputs.pooler_output
-        if self.config.classifier_pooling == "mean_max":
-            pooled = torch.cat((pooled, self._max_over_real(outputs.last_hidden_state, attention_mask)), dim=-1)
-        logits = self.classifier(self.dropout(pooled))
+        if self.config.classifier_pooling == "attention":
+            logits = self.classifier(outputs.last_hidden_state, attention_mask)
+        else:
+            logits = self.classifier(self.dropout(self._pool(outputs, attention_mask)))
         return SequenceClassifierOutput(
             loss=None if labels is None else classification_loss(self.config, logits, labels),
             logits=logits,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def _pool(self, outputs: BaseModelOutputWithPooling, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        if self.config.classifier_pooling == "mean":
+            return outputs.pooler_output
+        largest = self._max_over_real(outputs.last_hidden_state, attention_mask)
+        return torch.cat((outputs.pooler_output, largest), dim=-1)
 
     @staticmethod
     def _max_over_real(hidden: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
@@ -84,8 +122,8 @@ def classification_loss(config: AnyECGConfig, logits: torch.Tensor, labels: torc
     Args:
         config ([`AnyECGConfig`]): `problem_type`; where it is `None`, number of labels and labels decide.
         logits (`torch.FloatTensor` of shape `(B, num_labels)`): What the head says.
-        labels (`torch.Tensor`): `(B,)` int64 classes, `(B, num_labels)` 0/1 for multi-label, or `(B,)` /
-            `(B, num_labels)` floats for regression.
+        labels (`torch.Tensor`): `(B,)` int64 classes, `(B, num_labels)` 0/1 for multi-label, NaN where nothing is
+            known, or `(B,)` / `(B, num_labels)` floats for regression.
 
     Returns:
         `torch.FloatTensor` of shape `()`.
@@ -98,13 +136,20 @@ def classification_loss(config: AnyECGConfig, logits: torch.Tensor, labels: torc
     if problem == "single_label_classification":
         return nn.functional.cross_entropy(logits, labels.view(-1))
     if problem == "multi_label_classification":
-        return nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
+        return _known_mean(nn.functional.binary_cross_entropy_with_logits, logits, labels.float())
     if problem == "regression":
         return nn.functional.mse_loss(logits.reshape(labels.shape), labels.float())
     raise ValueError(
         "`config.problem_type` must be 'single_label_classification', 'multi_label_classification' or"
         f" 'regression', got {problem!r}."
     )
+
+
+def _known_mean(loss_function: Callable[..., torch.Tensor], logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean over the labels that are known; zero if none is."""
+    known = ~labels.isnan()
+    losses = loss_function(logits, torch.where(known, labels, 0.0), reduction="none")
+    return (losses * known).sum() / known.sum().clamp(min=1)
 
 
 def _infer_problem_type(config: AnyECGConfig, labels: torch.Tensor) -> str:

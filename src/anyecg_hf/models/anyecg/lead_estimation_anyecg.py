@@ -1,0 +1,239 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What the other leads say about a missing one without any network: identities of limb leads, and least squares."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from .configuration_anyecg import AnyECGArchitectureConfig
+from .inputs_anyecg import to_numpy
+
+# Directions of the limb leads in the frontal plane, x to the left and y down, in units of lead I. Einthoven's law
+# III = II - I and Goldberger's aVR = -(I + II) / 2, aVL = (I - III) / 2, aVF = (II + III) / 2 follow from them.
+_ROOT_3 = 3**0.5
+LIMB_DIRECTIONS = {
+    "I": (1.0, 0.0),
+    "II": (0.5, _ROOT_3 / 2),
+    "III": (-0.5, _ROOT_3 / 2),
+    "aVR": (-0.75, -_ROOT_3 / 4),
+    "aVL": (0.75, -_ROOT_3 / 4),
+    "aVF": (0.0, _ROOT_3 / 2),
+}
+
+# Share of its variance that is added to every lead's own: limb leads depend on each other, and no matrix of them
+# could be inverted without it. On PTB-XL any value from 1e-6 to 1e-3 restores chest leads equally well (within .01 dB).
+_RIDGE = 1e-4
+
+
+@dataclass
+class PatchKinds:
+    """
+    Which patches, bool `(B, L, N)`, are what; the others are padded.
+
+    Attributes:
+        clean (`torch.BoolTensor`): There, to be relied on.
+        missing (`torch.BoolTensor`): Not there, to be estimated.
+        noised (`torch.BoolTensor`): There, not to be trusted.
+    """
+
+    clean: torch.Tensor
+    missing: torch.Tensor
+    noised: torch.Tensor
+
+    @property
+    def restored(self) -> torch.Tensor:
+        """Missing and noised ones."""
+        return self.missing | self.noised
+
+    @property
+    def given(self) -> torch.Tensor:
+        """Clean and noised ones."""
+        return self.clean | self.noised
+
+    @property
+    def real(self) -> torch.Tensor:
+        """All but padded ones."""
+        return self.clean | self.missing | self.noised
+
+
+@dataclass
+class LeadEstimate:
+    """
+    What [`LeadEstimator`] says.
+
+    Attributes:
+        values (`torch.FloatTensor` of shape `(B, L, N, S)`): Clean and noised patches as given, missing ones by least
+            squares, limb leads by their identities where two clean ones are there, zero where padded.
+        exact (`torch.BoolTensor` of shape `(B, L, N)`): Missing or noised patches that follow from identities.
+    """
+
+    values: torch.Tensor
+    exact: torch.Tensor
+
+
+class LeadEstimator(nn.Module):
+    """
+    The linear solution: every missing lead from those that are there at the same time, in any scale common to all.
+
+    1. A limb lead follows from two or more clean limb leads by Einthoven's and Goldberger's identities, exactly. This
+       also holds for a noised one.
+    2. Any other missing lead is its mean under a Gaussian of zero mean and covariance `covariance`, given the clean
+       leads: least squares with the matrix that belongs to just those leads. Leads without statistics, `unknown` among
+       them, neither help nor are helped.
+    3. Where no lead is clean, this is zero.
+
+    Args:
+        config ([`AnyECGArchitectureConfig`]): For the lead vocabulary.
+
+    **Buffers:** `covariance (V, V)` float32 over `config.lead_names`, in squared recording scale, zero for leads
+    without statistics; `limb_directions (V, 2)`, zero for other leads.
+    """
+
+    def __init__(self, config: AnyECGArchitectureConfig):
+        super().__init__()
+        self.lead_names = tuple(config.lead_names)
+        count = len(self.lead_names)
+        self.register_buffer("covariance", torch.zeros(count, count))
+        self.register_buffer("limb_directions", self.initial_directions(), persistent=False)
+
+    def initial_directions(self) -> torch.Tensor:
+        """`(V, 2)`, for a module that was built without memory."""
+        rows = [LIMB_DIRECTIONS.get(name, (0.0, 0.0)) for name in self.lead_names]
+        return torch.tensor(rows, dtype=torch.float32, device="cpu")
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "LeadEstimator":
+        # In half precision the covariance of twelve leads is none: the numbers stay, the device changes.
+        def keep_precision(tensor: torch.Tensor) -> torch.Tensor:
+            moved = fn(tensor)
+            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+        return super()._apply(keep_precision, recurse)
+
+    @torch.no_grad()
+    def forward(self, values: torch.Tensor, lead_ids: torch.Tensor, kinds: PatchKinds) -> LeadEstimate:
+        """
+        Args:
+            values (`torch.FloatTensor` of shape `(B, L, N, S)`): Patches, zero where padded or missing.
+            lead_ids (`torch.LongTensor` of shape `(B, L)`): Lead of each row.
+            kinds ([`PatchKinds`]): What to rely on and what to estimate.
+
+        Returns:
+            [`LeadEstimate`]
+        """
+        with torch.autocast(values.device.type, enabled=False):
+            values = values.float()
+            known = torch.where(kinds.clean[..., None], values, 0.0).transpose(1, 2)  # (B, N, L, S)
+            present = kinds.clean.transpose(1, 2)
+            by_covariance = self._weights(lead_ids, present) @ known
+            by_identity, identified = self._limb_leads(lead_ids, present, known)
+            estimate = torch.where(kinds.missing[..., None], by_covariance.transpose(1, 2), values)
+            exact = identified.transpose(1, 2) & kinds.restored
+            return LeadEstimate(torch.where(exact[..., None], by_identity.transpose(1, 2), estimate), exact)
+
+    def _weights(self, lead_ids: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """`(B, N, L, L)`: row l holds the weights of the leads that are present `(B, N, L)` for lead l."""
+        covariance = self.covariance[lead_ids[:, :, None], lead_ids[:, None]][:, None]  # (B, 1, L, L)
+        weight = present.to(covariance.dtype)
+        among_present = covariance * weight[..., None] * weight[..., None, :]
+        ridge = _RIDGE * covariance.diagonal(dim1=-2, dim2=-1).clamp(min=1e-6)
+        # Absent leads get a one on the diagonal: the block of the present ones is inverted by itself.
+        diagonal = torch.diag_embed(ridge * weight + (1.0 - weight))
+        factor = torch.linalg.cholesky(among_present + diagonal)
+        towards = (covariance * weight[..., None]).expand_as(among_present)
+        return torch.cholesky_solve(towards, factor).transpose(-1, -2)
+
+    def _limb_leads(
+        self, lead_ids: torch.Tensor, present: torch.Tensor, known: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Limb leads `(B, N, L, S)` from those that are present, and bool `(B, N, L)` where two or more are."""
+        directions = self.limb_directions[lead_ids][:, None]  # (B, 1, L, 2)
+        used = directions * present[..., None]
+        is_limb = directions.any(dim=-1)
+        enough = (present & is_limb).sum(dim=-1, keepdim=True) >= 2
+        normal = used.transpose(-1, -2) @ used + (~enough[..., None]) * torch.eye(2, device=used.device)
+        heart_vector = _solve_2x2(normal, used.transpose(-1, -2) @ known)
+        return directions @ heart_vector, enough & is_limb
+
+    def constrain(
+        self, residual: torch.Tensor, lead_ids: torch.Tensor, clean: torch.Tensor, missing: torch.Tensor
+    ) -> torch.Tensor:
+        """
+        The nearest correction of missing limb leads that keeps their identities, among each other and with a clean one.
+
+        Args:
+            residual (`torch.FloatTensor` of shape `(B, L, N, S)`): What is to be added to an estimate of this class.
+            lead_ids (`torch.LongTensor` of shape `(B, L)`): Lead of each row.
+            clean (`torch.BoolTensor` of shape `(B, L, N)`): Patches that were relied on.
+            missing (`torch.BoolTensor` of shape `(B, L, N)`): Patches that were estimated, exact ones left out.
+
+        Returns:
+            `torch.FloatTensor` of shape `(B, L, N, S)`: other patches as they were.
+        """
+        with torch.autocast(residual.device.type, enabled=False):
+            directions = self.limb_directions[lead_ids][:, None]  # (B, 1, L, 2)
+            bound = (missing & directions[:, 0].any(dim=-1)[..., None]).transpose(1, 2)
+            bound &= bound.sum(dim=-1, keepdim=True) >= 2  # one lead alone breaks no identity
+            identity = torch.eye(2, device=residual.device)
+            # One clean limb lead leaves the other direction of the plane free; with two, no limb lead is missing.
+            along = (directions * clean.transpose(1, 2)[..., None]).sum(dim=-2)
+            outer = along[..., None] * along[..., None, :]
+            plane = identity - outer / along.square().sum(dim=-1)[..., None, None].clamp(min=1e-6)
+            free = directions * bound[..., None] @ plane
+            # What is added has no part in what is free: it makes the system regular and leaves its solution alone.
+            normal = free.transpose(-1, -2) @ free + outer + ~bound.any(dim=-1)[..., None, None] * identity
+            together = free @ _solve_2x2(normal, free.transpose(-1, -2) @ residual.transpose(1, 2))
+            return torch.where(bound.transpose(1, 2)[..., None], together.transpose(1, 2), residual)
+
+
+def _solve_2x2(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Solves symmetric positive systems `(..., 2, 2)` for `(..., 2, S)`, also in dtypes that LAPACK lacks."""
+    a, b, d = (matrix[..., row, column, None] for row, column in ((0, 0), (0, 1), (1, 1)))
+    first, second = right[..., 0, :], right[..., 1, :]
+    return torch.stack((d * first - b * second, a * second - b * first), dim=-2) / (a * d - b * b)[..., None, :]
+
+
+def fit_lead_covariance(rows: Iterable[Mapping[str, Any]], lead_names: Sequence[str]) -> torch.Tensor:
+    """
+    Covariance of the leads over training records, for [`AnyECGForLeadReconstruction.set_lead_covariance`].
+
+    Each pair of leads is averaged over the patches where both are real; cleaned signals have no mean. Where the pairs
+    come from different records, the result is moved to the nearest matrix that is a covariance.
+
+    Args:
+        rows (`Iterable[Mapping]`): Cleaned records ([`clean_corpus`]), read once: `input_values` `(L, N, S)` in
+            recording scale, `attention_mask` `(L, N)`, `lead_ids` `(L,)`; arrays or tensors.
+        lead_names (`Sequence[str]`): The vocabulary that `lead_ids` index into, `config.lead_names`. `unknown` is left
+            out: it is no one place.
+
+    Returns:
+        `torch.FloatTensor` of shape `(V, V)`, in squared recording scale; zero for leads that no row has.
+
+    Raises:
+        `ValueError`: if no row has a real patch, or a real patch is not finite.
+    """
+    count = len(lead_names)
+    sums = torch.zeros(count, count, dtype=torch.float64)
+    samples = torch.zeros(count, count, dtype=torch.float64)
+    for number, row in enumerate(rows):
+        values, mask, lead_ids = (
+            torch.from_numpy(to_numpy(row[key]).copy()) for key in ("input_values", "attention_mask", "lead_ids")
+        )
+        real = mask.bool()
+        kept = torch.where(real[..., None], values.double(), 0.0).flatten(1)
+        if not kept.isfinite().all():
+            raise ValueError(f"row {number}: real patches must be finite, got NaN or infinity.")
+        place = nn.functional.one_hot(lead_ids.long(), count).double() * real.any(dim=1, keepdim=True)
+        sums += place.T @ (kept @ kept.T) @ place
+        samples += place.T @ (real.double() @ real.double().T) @ place * values.shape[-1]
+    sums[lead_names.index("unknown")] = sums[:, lead_names.index("unknown")] = 0.0
+    if not sums.any():
+        raise ValueError("no row has a real patch of a named lead: pass the rows of `clean_corpus`.")
+    strengths, directions = torch.linalg.eigh(sums / samples.clamp(min=1))
+    return ((directions * strengths.clamp(min=0.0)) @ directions.T).float()
+
+
+__all__ = ["LIMB_DIRECTIONS", "LeadEstimate", "LeadEstimator", "PatchKinds", "fit_lead_covariance"]

@@ -1,0 +1,102 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Model configurations from the `model` section of a run."""
+
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGQuantizerConfig, AnyECGTokenizer
+
+ModelConfig = TypeVar("ModelConfig", AnyECGConfig, AnyECGQuantizerConfig)
+
+# What a tokenizer and a model that reads its patches must agree on.
+_SHARED = ("sampling_rate", "patch_size", "lead_names")
+
+
+def check_fields(config_class: type, given: dict[str, Any], extra: tuple[str, ...] = ()) -> None:
+    """
+    Refuses fields that a model configuration does not have: `transformers` would keep them silently.
+
+    Args:
+        config_class (`type`): The configuration's class.
+        given (`dict`): Field -> value.
+        extra (`tuple[str, ...]`, *optional*): Names that are allowed beside the fields.
+
+    Raises:
+        `ValueError`: names the unknown ones.
+    """
+    unknown = sorted(set(given) - {field.name for field in fields(config_class)} - {"id2label", *extra})
+    if unknown:
+        raise ValueError(f"`model` has unknown fields: {', '.join(unknown)} are none of {config_class.__name__}.")
+
+
+def new_config(
+    config_class: type[ModelConfig], given: dict[str, Any], fixed: dict[str, Any] | None = None
+) -> ModelConfig:
+    """
+    Builds the configuration of a new model.
+
+    Args:
+        config_class (`type`): [`AnyECGConfig`] or [`AnyECGQuantizerConfig`].
+        given (`dict`): Fields; for [`AnyECGConfig`] `preset` may name a size.
+        fixed (`dict`, *optional*): Fields that follow from elsewhere, a tokenizer's checkpoint for example.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        `ValueError`: for an unknown field, or one that contradicts `fixed`.
+    """
+    fixed = fixed or {}
+    check_fields(config_class, given, extra=("preset",) if config_class is AnyECGConfig else ())
+    check_fixed(given, fixed, "the tokenizer it is to work with")
+    given = {**given, **fixed}
+    preset = given.pop("preset", None)
+    return config_class(**given) if preset is None else AnyECGConfig.from_preset(preset, **given)
+
+
+def check_fixed(given: dict[str, Any], fixed: dict[str, Any], what: str) -> None:
+    """
+    Refuses fields that contradict what is fixed elsewhere.
+
+    Args:
+        given (`dict`): Field -> value.
+        fixed (`dict`): Field -> value that it must have.
+        what (`str`): By what they are fixed.
+
+    Raises:
+        `ValueError`: names the fields and both values.
+    """
+    odd = {name: (given[name], value) for name, value in fixed.items() if name in given and given[name] != value}
+    if odd:
+        listed = ", ".join(f"{name} is {own!r} there and {theirs!r} here" for name, (theirs, own) in odd.items())
+        raise ValueError(f"`model` contradicts {what}: {listed}. Leave these fields out.")
+
+
+def shared_with_tokenizer(tokenizer: AnyECGTokenizer) -> dict[str, Any]:
+    """Fields that a model takes over from its tokenizer."""
+    return {name: getattr(tokenizer, name) for name in _SHARED}
+
+
+def tokenizer_for(config: AnyECGQuantizerConfig, given: dict[str, Any]) -> AnyECGTokenizer:
+    """
+    Builds the tokenizer of a new quantizer.
+
+    Args:
+        config ([`AnyECGQuantizerConfig`]): The quantizer's.
+        given (`dict`): Further fields of the tokenizer.
+
+    Returns:
+        [`AnyECGTokenizer`]
+
+    Raises:
+        `ValueError`: for a field that is the model's.
+        `TypeError`: for an unknown field.
+    """
+    twice = sorted(set(given) & set(_SHARED))
+    if twice:
+        raise ValueError(f"`tokenizer` must not have {', '.join(twice)}: the model's are used.")
+    return AnyECGTokenizer(**{name: getattr(config, name) for name in _SHARED}, **given)
+
+
+__all__ = ["check_fields", "check_fixed", "new_config", "shared_with_tokenizer", "tokenizer_for"]

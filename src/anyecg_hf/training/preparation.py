@@ -1,0 +1,156 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""A model made ready for the hardware: copies or shards of it, precision, activation checkpointing, compilation."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, is_initialized
+from accelerate.utils import DynamoBackend, GradientAccumulationPlugin, InitProcessGroupKwargs
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from transformers import PreTrainedModel
+
+from anyecg_hf.training.configs import RunConfig
+
+# The others wait while the first process of a machine reads and cleans the records.
+_LONGEST_WAIT = timedelta(hours=6)
+
+_ENGINES = {"ACCELERATE_USE_DEEPSPEED": "DeepSpeed", "ACCELERATE_USE_FSDP": "its own FSDP"}
+
+
+@contextmanager
+def running_accelerator(
+    config: RunConfig, log_with: list[str] | None = None, project_dir: str | None = None
+) -> Iterator[Accelerator]:
+    """
+    Accelerate's view of the processes and devices while a run lasts. Afterwards the next run of this Python process may
+    have another precision or device, unless the program had an `Accelerator` before, whose state then stays.
+
+    Args:
+        config, log_with, project_dir: As in [`make_accelerator`].
+
+    Returns:
+        A context of [`make_accelerator`]'s result.
+    """
+    is_ours, had_group = not is_initialized(), dist.is_initialized()
+    try:
+        accelerator = make_accelerator(config, log_with, project_dir)
+        try:
+            yield accelerator
+        finally:
+            for tracker in accelerator.trackers:
+                tracker.finish()
+    finally:
+        if is_ours:
+            if dist.is_initialized() and not had_group:
+                dist.destroy_process_group()
+            AcceleratorState._reset_state(reset_partial_state=True)
+            GradientState._reset_state()
+
+
+def make_accelerator(
+    config: RunConfig, log_with: list[str] | None = None, project_dir: str | None = None
+) -> Accelerator:
+    """
+    Accelerate's view of the processes and devices.
+
+    Args:
+        config ([`RunConfig`]): Device, precision and accumulation.
+        log_with (`list[str]`, *optional*), project_dir (`str`, *optional*): Trackers and their folder.
+
+    Returns:
+        `accelerate.Accelerator`
+
+    Raises:
+        `ValueError`: if Accelerate is configured for an engine of its own, which the loop does not drive; if a tracker
+            is unknown.
+        `ImportError`: if a tracker is not installed.
+    """
+    for variable, engine in _ENGINES.items():
+        if os.environ.get(variable, "false").lower() in ("true", "1"):
+            raise ValueError(
+                f"Accelerate is configured to use {engine}, and training is not made for it: choose plain multi-GPU"
+                ' in `accelerate config`, or start with torchrun, and shard with `run.sharding: "fsdp2"`.'
+            )
+    accelerator = Accelerator(
+        cpu=config.device == "cpu",
+        # A sharded model computes in its own mixed precision.
+        mixed_precision="bf16" if config.precision == "bf16" and config.sharding == "none" else "no",
+        # As a plugin: a plain number gives way to a variable of the environment.
+        gradient_accumulation_plugin=GradientAccumulationPlugin(
+            num_steps=config.gradient_accumulation, sync_with_dataloader=False
+        ),
+        log_with=log_with or None,
+        project_dir=project_dir,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_LONGEST_WAIT)],
+    )
+    if accelerator.state.dynamo_plugin.backend != DynamoBackend.NO:
+        raise ValueError("Accelerate is configured to compile models: set `run.compile: true` instead.")
+    absent = sorted(set(log_with or []) - {str(tracker) for tracker in accelerator.log_with})
+    if absent:
+        raise ImportError(f"trackers that are not installed: {', '.join(absent)}. Install them, or leave them out.")
+    return accelerator
+
+
+def prepare_model(model: PreTrainedModel, config: RunConfig, accelerator: Accelerator) -> nn.Module:
+    """
+    Puts a model on its device and wraps it for the processes there are.
+
+    Accelerate's own FSDP does not shard on a CPU, so `fsdp2` is PyTorch's `fully_shard`, the same on every device: each
+    transformer layer, then the rest.
+
+    Args:
+        model (`PreTrainedModel`): The model, with what is not trained frozen.
+        config ([`RunConfig`]): Sharding, precision, activation checkpointing, compilation.
+        accelerator (`accelerate.Accelerator`): From [`make_accelerator`].
+
+    Returns:
+        `nn.Module`: a `DistributedDataParallel` around the model with several processes and copies, else the model.
+
+    Raises:
+        `ValueError`: if sharding is asked for and there is one process.
+    """
+    if config.activation_checkpointing:
+        model.activation_checkpointing_enable()
+    if config.compile:
+        model.compile()  # in place, so that weights keep their names
+    if config.sharding == "none":
+        return accelerator.prepare_model(model)
+    if accelerator.num_processes == 1:
+        raise ValueError(
+            '`run.sharding: "fsdp2"` needs several processes: start them with torchrun or accelerate launch.'
+        )
+    return _shard(model.to(accelerator.device), config, accelerator)
+
+
+def _shard(model: PreTrainedModel, config: RunConfig, accelerator: Accelerator) -> nn.Module:
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+    policy = MixedPrecisionPolicy(
+        param_dtype=torch.bfloat16 if config.precision == "bf16" else None,
+        reduce_dtype=torch.float32,
+        cast_forward_inputs=False,  # the model does it, and keeps its targets exact
+    )
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *model.buffers()):  # all begin with the weights of the first process
+            dist.broadcast(tensor, src=0)
+    layers = set(model._no_split_modules)
+    for module in model.modules():
+        if type(module).__name__ in layers:
+            fully_shard(module, mesh=mesh, mp_policy=policy)
+    return fully_shard(model, mesh=mesh, mp_policy=policy)
+
+
+def unwrapped(model: nn.Module) -> PreTrainedModel:
+    """The model inside its wrapper."""
+    return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+
+
+__all__ = ["make_accelerator", "prepare_model", "running_accelerator", "unwrapped"]

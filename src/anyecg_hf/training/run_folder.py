@@ -1,0 +1,151 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a run: what it was told, what it ran with, what it measured."""
+
+import dataclasses
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import yaml
+
+from anyecg_hf.training.checkpoints import replace_file, replace_folder
+from anyecg_hf.training.config_files import different_fields, save_config
+from anyecg_hf.training.configs import TrainingConfig
+from anyecg_hf.version import __version__
+
+# Changing these between two parts of a run changes nothing that it computes.
+_FREE_FIELDS = (
+    *("output_dir", "resume", "data.num_proc", "data.root", "data.cache_dir", "data.prefetch"),
+    *("run.save_every", "run.keep", "run.log_every", "run.trackers", "run.peak_tflops"),
+)
+_LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "peft", "numpy", "scipy", "pywavelets", "safetensors")
+
+
+class RunFolder:
+    """
+    `config.yaml`, `versions.json`, `data.json`, `metrics.jsonl`, `checkpoints/` and `final/`.
+
+    Args:
+        config ([`TrainingConfig`]): The run.
+    """
+
+    def __init__(self, config: TrainingConfig):
+        self.config = config
+        self.path = Path(config.output_dir)
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"
+        self.final = self.path / "final"
+        self.metrics = self.path / "metrics.jsonl"
+        self.bad_batches = self.path / "not-finite.json"
+        self.data_facts = self.path / "data.json"
+
+    def open(self) -> None:
+        """
+        Makes the folder of a new run, or checks that a run can be resumed in it. What was left by a run that never
+        found its records is no run.
+
+        Raises:
+            `ValueError`: if it holds a run and `resume` is not set, or one with other settings.
+        """
+        file = self.path / "config.yaml"
+        if not self.data_facts.exists() and not self.checkpoints.exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            save_config(self.config, file)
+            _write_json(self.path / "versions.json", library_versions())
+            return
+        if not self.config.resume:
+            raise ValueError(
+                f"{self.path} holds a run already: go on with it (`--resume true`), or name another `output_dir`."
+            )
+        self._check_same(yaml.safe_load(file.read_text()))
+
+    def _check_same(self, before: dict[str, Any]) -> None:
+        found = different_fields(before, dataclasses.asdict(self.config))
+        odd = {name: values for name, values in found.items() if name not in _FREE_FIELDS}
+        if odd:
+            listed = "; ".join(f"{name} was {old!r} and is {new!r} now" for name, (old, new) in odd.items())
+            raise ValueError(
+                f"{self.path} is a run with other settings: {listed}. Pass those, or another `output_dir`."
+            )
+
+    def write_data_facts(self, facts: dict[str, Any]) -> None:
+        """
+        Writes `data.json`, or compares it with that of the run's first part.
+
+        Args:
+            facts (`dict`): What the run is trained on.
+
+        Raises:
+            `ValueError`: if the records are others than before.
+        """
+        if self.data_facts.exists():
+            before = json.loads(self.data_facts.read_text())
+            odd = different_fields(before, json.loads(json.dumps(facts)))
+            if odd:
+                listed = "; ".join(f"{name} was {old!r} and is {new!r} now" for name, (old, new) in odd.items())
+                raise ValueError(
+                    f"the records are not those that {self.path} was started with: {listed}. Restore them, or name"
+                    " another `output_dir`."
+                )
+        _write_json(self.data_facts, facts)
+
+    def cut_metrics(self, step: int) -> None:
+        """Drops the lines of `metrics.jsonl` that come after a step: the run is at that step again."""
+        if not self.metrics.exists():
+            return
+        kept = [line for line in self.metrics.read_text().splitlines() if _step_of(line) <= step]
+        replace_file(self.metrics, "".join(f"{line}\n" for line in kept))
+
+    def log(self, measured: dict[str, float]) -> None:
+        """Adds a line to `metrics.jsonl`; numbers that are not finite become strings, which JSON has no numbers for."""
+        with self.metrics.open("a") as file:
+            file.write(json.dumps({name: _json_number(value) for name, value in measured.items()}) + "\n")
+
+    def write_bad_batches(self, step: int, gradient_norm: float, batches: list[dict[str, Any]]) -> None:
+        """
+        Writes `not-finite.json`: the batches that training stopped at.
+
+        Args:
+            step (`int`): The step that was not taken.
+            gradient_norm (`float`): Norm of its gradient.
+            batches (`list[dict]`): `loss` and `records` of each.
+        """
+        listed = [{"loss": _json_number(batch["loss"]), "records": batch["records"]} for batch in batches]
+        _write_json(self.bad_batches, {"step": step, "gradient_norm": _json_number(gradient_norm), "batches": listed})
+
+    def copy_best(self) -> None:
+        """Makes `final` of `best`."""
+        replace_folder(self.final, lambda aside: copytree(self.best, aside, dirs_exist_ok=True))
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python, of this package and of the libraries that a training runs with, as far as installed."""
+    found = {"python": platform.python_version(), "anyecg_hf": __version__}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _step_of(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except ValueError:
+        return float("inf")  # cut off while it was written
+
+
+def _json_number(value: Any) -> Any:
+    return value if not isinstance(value, float) or abs(value) < float("inf") else str(value)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    replace_file(path, json.dumps(content, indent=1) + "\n")
+
+
+__all__ = ["RunFolder", "library_versions"]
