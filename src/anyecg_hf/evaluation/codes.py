@@ -8,6 +8,7 @@ import datasets
 import numpy as np
 import torch
 
+from anyecg_hf.code_counts import mutual_information_bits, perplexity
 from anyecg_hf.models.anyecg import LEAD_NAMES, AnyECGForMaskedCodeModeling, AnyECGRhythmQuantizer
 from anyecg_hf.training.feeding import validation_batches
 from anyecg_hf.training.masking import draw_mask
@@ -70,14 +71,16 @@ def report_on_quantizer(quantizer: AnyECGRhythmQuantizer, rows: datasets.Dataset
         correlations += _lead_correlations(batch["input_values"], decoded, real)
     codes, leads = np.concatenate(codes), np.concatenate(leads)
     counts = np.bincount(codes, minlength=quantizer.config.codebook_size)
+    joint = np.zeros((quantizer.config.codebook_size, len(LEAD_NAMES)))
+    np.add.at(joint, (codes, leads), 1)
     low, median, high = np.percentile(correlations, [25, 50, 75])
     return QuantizerReport(
         records=len(set(zip(rows["corpus"], rows["record_id"], strict=True))),
         patches=len(codes),
         codebook_size=quantizer.config.codebook_size,
         codes_in_use=float((counts > 0).mean()),
-        perplexity=float(np.exp(_entropy(counts))),
-        code_lead_information_bits=_mutual_information_bits(codes, leads),
+        perplexity=perplexity(counts),
+        code_lead_information_bits=mutual_information_bits(joint),
         correlation_median=float(median),
         correlation_low=float(low),
         correlation_high=float(high),
@@ -214,15 +217,3 @@ def _lead_correlations(signal: torch.Tensor, decoded: torch.Tensor, real: torch.
                 pair = torch.stack((signal[row, lead][kept].flatten(), decoded[row, lead][kept].flatten()))
                 correlations.append(float(torch.corrcoef(pair)[0, 1].nan_to_num()))
     return correlations
-
-
-def _entropy(counts: np.ndarray) -> float:
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
-
-
-def _mutual_information_bits(codes: np.ndarray, leads: np.ndarray) -> float:
-    joint = np.zeros((codes.max() + 1, leads.max() + 1))
-    np.add.at(joint, (codes, leads), 1)
-    nats = _entropy(joint.sum(axis=1)) + _entropy(joint.sum(axis=0)) - _entropy(joint.ravel())
-    return nats / float(np.log(2))

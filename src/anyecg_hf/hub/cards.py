@@ -11,10 +11,12 @@ import jinja2
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
+from anyecg_hf.corpora import CORPORA
 from anyecg_hf.hub.templates import load_template
-from anyecg_hf.training.licensed_records import LICENSED_CORPORA
 
 TEMPLATE = "checkpoint.md.jinja"
+# Weights may be trained on such records, and shared, where their authors are named.
+LICENCES = ("CC-BY-4.0", "ODC-By-1.0")
 
 
 def render_checkpoint_card(facts_file: str | os.PathLike, results: dict[str, Any]) -> str:
@@ -53,12 +55,15 @@ def _refuse_gaps(results: Any, place: str = "results") -> None:
 
 
 def _corpora(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the data table: licensed corpora with the number of their training records."""
+    """Rows of the data table: corpora whose licence allows training with attribution, with their training records."""
+    described = {name: builder.description for name, builder in CORPORA.items()}
     counts = results["training_records_by_corpus"]
-    unlicensed = sorted(set(counts) - {corpus.name for corpus in LICENSED_CORPORA})
+    unlicensed = sorted(name for name in counts if name not in described or described[name].licence not in LICENCES)
     if unlicensed:
-        raise ValueError(f"corpora without a known licence among the training records: {unlicensed}.")
-    return [{"corpus": corpus, "records": counts[corpus.name]} for corpus in LICENSED_CORPORA if corpus.name in counts]
+        raise ValueError(
+            f"training records are of corpora without a licence to train with attribution: {', '.join(unlicensed)}."
+        )
+    return [{"corpus": described[name], "records": count} for name, count in sorted(counts.items())]
 
 
 def _evaluation_results(results: dict[str, Any]) -> list[EvalResult]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..code_counts import entropy_nats, mutual_information_bits, perplexity
 from ..models.anyecg.configuration_anyecg import AnyECGQuantizerConfig
 from ..models.anyecg.inputs_anyecg import to_numpy
 
@@ -133,18 +134,17 @@ class CodeSummary:
     @property
     def perplexity(self) -> float:
         """exp of the entropy of the codes."""
-        return float(np.exp(_entropy(self.counts)))
+        return perplexity(self.counts)
 
     @property
     def lead_entropy_bits(self) -> float:
         """Entropy of the lead: what a code that only named the lead would tell."""
-        return _entropy(self.lead_counts.sum(axis=0)) / math.log(2)
+        return entropy_nats(self.lead_counts.sum(axis=0)) / math.log(2)
 
     @property
     def code_lead_information_bits(self) -> float:
         """Mutual information of code and lead, plug-in estimate."""
-        nats = _entropy(self.counts) + _entropy(self.lead_counts.sum(axis=0)) - _entropy(self.lead_counts.ravel())
-        return nats / math.log(2)
+        return mutual_information_bits(self.lead_counts)
 
     @property
     def code_lead_bias_bits(self) -> float:
@@ -406,12 +406,6 @@ def _groups(sorted_codes: np.ndarray, order: np.ndarray) -> tuple[list[int], lis
 
 def _columns(counts: dict[str, np.ndarray], names: Sequence[str], size: int) -> np.ndarray:
     return np.stack([counts[name] for name in names], axis=1) if names else np.zeros((size, 0), dtype=np.int64)
-
-
-def _entropy(counts: np.ndarray) -> float:
-    """In nats."""
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
 
 
 __all__ = ["FEWEST_RECORDS", "ClassUse", "CodeStatistics", "CodeSummary", "LeadUse"]

@@ -27,7 +27,7 @@ from .code_cards import (
 )
 from .code_statistics import CodeSummary
 from .codebook_page import codebook_page
-from .paper_grid import _LARGE_COLOUR, _SMALL_COLOUR, CAPTION_COLOUR, INK, PAPER_COLOUR
+from .paper_grid import CAPTION_COLOUR, INK, LARGE_COLOUR, PAPER_COLOUR, SMALL_COLOUR
 
 FORMATS = (".png", ".html")
 MOST = {".png": 18, ".html": 1024}
@@ -207,7 +207,7 @@ def _draw_card(page: _Page, card: CodeCard, paper: Squares, sampling_rate: float
 
 
 def _draw_squares(ax: Axes, card: CodeCard, paper: Squares, end_s: float) -> None:
-    for step_s, height, colour in ((SMALL_S, paper.small, _SMALL_COLOUR), (LARGE_S, paper.large, _LARGE_COLOUR)):
+    for step_s, height, colour in ((SMALL_S, paper.small, SMALL_COLOUR), (LARGE_S, paper.large, LARGE_COLOUR)):
         columns = np.arange(0.0, end_s + 1e-9, step_s)
         rows = height * np.arange(np.ceil(card.bottom / height - 1e-6), card.top / height + 1e-6)
         lines = [((column, card.bottom), (column, card.top)) for column in columns]

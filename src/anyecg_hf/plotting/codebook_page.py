@@ -10,7 +10,7 @@ import numpy as np
 
 from .code_cards import LARGE_S, SMALL_S, CodeCard, Squares, code_cards, facts, ranges, squares
 from .code_statistics import ClassUse, CodeSummary
-from .paper_grid import _LARGE_COLOUR, _SMALL_COLOUR, INK, PAPER_COLOUR
+from .paper_grid import INK, LARGE_COLOUR, PAPER_COLOUR, SMALL_COLOUR
 
 _WIDTH, _HEIGHT = 200, 110
 _MOST_POINTS = 100
@@ -207,8 +207,8 @@ def _waveform(card: CodeCard, paper: Squares, sampling_rate: float) -> str:
     band = "L".join([*points(card.low), *points(card.high)[::-1]])
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="mean patch of code {card.code}">'
-        f"{_grid(card, end_s, SMALL_S, paper.small, _SMALL_COLOUR)}"
-        f"{_grid(card, end_s, LARGE_S, paper.large, _LARGE_COLOUR)}"
+        f"{_grid(card, end_s, SMALL_S, paper.small, SMALL_COLOUR)}"
+        f"{_grid(card, end_s, LARGE_S, paper.large, LARGE_COLOUR)}"
         f'<path d="M{band}Z" fill="#c3c9d1" fill-opacity=".85"/>'
         f'<path d="M{"L".join(points(card.mean))}" fill="none" stroke="{INK}" stroke-width="1.6"/></svg>'
     )

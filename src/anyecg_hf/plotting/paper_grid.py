@@ -18,8 +18,8 @@ INK = "#111111"
 CAPTION_COLOUR = "#555555"
 
 PAPER_COLOUR = "#fffafa"
-_SMALL_COLOUR = "#f9dcdc"
-_LARGE_COLOUR = "#efaaaa"
+SMALL_COLOUR = "#f9dcdc"
+LARGE_COLOUR = "#efaaaa"
 _PULSE_S = 0.2
 
 
@@ -33,8 +33,8 @@ def draw_grid(ax: Axes, x_mm: float, y_mm: float, width_mm: float, height_mm: fl
     """Draws the sheet with a line every millimetre (0.04 s, 0.1 mV) and a stronger one every five."""
     ax.add_patch(Rectangle((x_mm, y_mm), width_mm, height_mm, facecolor=PAPER_COLOUR, edgecolor="none", zorder=0))
     for step_mm, colour, width_pt, name in (
-        (SMALL_SQUARE_MM, _SMALL_COLOUR, 0.35, "small-grid"),
-        (LARGE_SQUARE_MM, _LARGE_COLOUR, 0.5, "large-grid"),
+        (SMALL_SQUARE_MM, SMALL_COLOUR, 0.35, "small-grid"),
+        (LARGE_SQUARE_MM, LARGE_COLOUR, 0.5, "large-grid"),
     ):
         columns = x_mm + np.arange(0.0, width_mm + step_mm / 2, step_mm)
         rows = y_mm + np.arange(0.0, height_mm + step_mm / 2, step_mm)

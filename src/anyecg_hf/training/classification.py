@@ -80,10 +80,11 @@ class ClassificationStage(Stage):
             check_masking(config.masking)
             if config.adaptation.mode != "full" or any(way.complement for way in config.masking):
                 raise ValueError("`code_weight` needs `adaptation.mode: full`, and masking without `complement`.")
+        check_fields(AnyECGConfig, config.model)
+        task = label_task(config.task)
         self.tokenizer = AnyECGTokenizer.from_pretrained(config.checkpoint)
         patches = window_patches(config.data, self.tokenizer)
-        data = load_rows(config.data, self.tokenizer)
-        self.task, self.data = labelled_rows(label_task(config.task), data, config.task.drop_rare)
+        self.task, self.data = labelled_rows(task, load_rows(config.data, self.tokenizer), config.task.drop_rare)
         if has_codes:
             self.data = with_codes(self.data, self.tokenizer.to(device), patches)
         model = self._load_model(config)
@@ -96,7 +97,6 @@ class ClassificationStage(Stage):
         )
 
     def _load_model(self, config: FinetuningConfig) -> PreTrainedModel:
-        check_fields(AnyECGConfig, config.model)
         fixed = {**classifier_settings(self.task), **config.adaptation.loading_arguments()}
         check_fixed(config.model, {**fixed, **shared_with_tokenizer(self.tokenizer)}, "task, adaptation or tokenizer")
         settings = {"classifier_pooling": "mean_max", **config.model, **fixed, "ignore_mismatched_sizes": True}

@@ -3,6 +3,7 @@
 """Configurations from YAML files and the command line, and back."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +31,7 @@ def config_parser(config_class: type, **arguments: Any) -> Any:
         from jsonargparse import ArgumentParser
     except ImportError as error:
         raise ImportError('Configurations need jsonargparse: pip install "anyecg-hf[train]"') from error
-    parser = ArgumentParser(**arguments)
+    parser = ArgumentParser(**{"allow_abbrev": False, **arguments})  # `--run.step` is a typo of `--run.steps`
     parser.add_argument("--config", action="config", help="YAML file with any of the options below")
     parser.add_class_arguments(config_class, None)
     return parser
@@ -84,6 +85,8 @@ def load_config(config_class: type[Config], path: str | Path, **overrides: Any) 
 
 
 def _as_argument(value: Any) -> str:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n")
 
 

@@ -9,6 +9,14 @@ from typing import Any, Literal
 from anyecg_hf.training.adapters import AdaptationConfig
 
 
+def _check_range(config: Any, lowest: float, *names: str, highest: float = float("inf")) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not lowest <= value <= highest:
+            bounds = f"at least {lowest:g}" if highest == float("inf") else f"from {lowest:g} to {highest:g}"
+            raise ValueError(f"`{name}` must be {bounds}, got {value}.")
+
+
 @dataclass(kw_only=True)
 class SourceConfig:
     """
@@ -77,6 +85,11 @@ class DataConfig:
     root: str | None = None
     cache_dir: str | None = None
 
+    def __post_init__(self):
+        _check_range(self, 0, "lead_dropout", highest=1)
+        _check_range(self, 1, "batch_size", "pool_size", "num_proc")
+        _check_range(self, 0, "prefetch")
+
 
 @dataclass(kw_only=True)
 class MaskingConfig:
@@ -132,6 +145,10 @@ class OptimiserConfig:
     final_share: float = 0.0
     layer_decay: float = 1.0
 
+    def __post_init__(self):
+        _check_range(self, 0, "learning_rate", "weight_decay", "epsilon", "max_gradient_norm", "warmup_steps")
+        _check_range(self, 0, "beta_1", "beta_2", "decay_share", "final_share", "layer_decay", highest=1)
+
 
 @dataclass(kw_only=True)
 class RunConfig:
@@ -176,6 +193,11 @@ class RunConfig:
     patience: int | None = None
     trackers: list[str] | None = None
     peak_tflops: float | None = None
+
+    def __post_init__(self):
+        _check_range(self, 1, "steps", "gradient_accumulation", "save_every", "keep", "log_every", "validate_every")
+        _check_range(self, 1, "patience")
+        _check_range(self, 0, "seed")
 
 
 @dataclass(kw_only=True)

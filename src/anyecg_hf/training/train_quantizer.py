@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from torch import nn
 from transformers import PreTrainedModel
 
+from anyecg_hf.code_counts import perplexity
 from anyecg_hf.models.anyecg import AnyECGQuantizerConfig, AnyECGRhythmQuantizer
 from anyecg_hf.training.codebook_health import CodebookHealth
 from anyecg_hf.training.config_files import parse_config
@@ -120,10 +121,9 @@ class QuantizerStage(Stage):
             found = mean_terms(self, model, batches)
         finally:
             hook.remove()
-        shares = counts[counts > 0] / counts.sum()
         return {
             **found,
-            "perplexity": float(np.exp(-(shares * np.log(shares)).sum())),
+            "perplexity": perplexity(counts),
             "codebook_usage": float((counts > 0).mean()),
         }
 

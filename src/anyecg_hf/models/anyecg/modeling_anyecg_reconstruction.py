@@ -102,10 +102,13 @@ class AnyECGWaveformDecoder(nn.Module):
     ) -> torch.Tensor:
         """`(B, L, N, S)`, `(B, L, N, D)`, `(B, L)` -> `(B, L, N, S)`."""
         dtype = self.norm.weight.dtype
+        # One step of Adam moves a map of D numbers D times as far as one of a single number: at full size the hidden
+        # states would drown the leads' own weights.
+        hidden = hidden.to(dtype) / hidden.shape[-1]
         place = nn.functional.one_hot(lead_ids, self.leads).to(dtype)
         channels = torch.einsum("blv,blns->bnvs", place, values.to(dtype))
-        features = torch.cat((self._features(channels, hidden.to(dtype), place, kinds), channels), dim=2)
-        weights = self.token_weights(hidden.to(dtype)) + self.lead_weights(lead_ids)[:, :, None]
+        features = torch.cat((self._features(channels, hidden, place, kinds), channels), dim=2)
+        weights = self.token_weights(hidden) + self.lead_weights(lead_ids)[:, :, None]
         return torch.einsum("blnf,bnfs->blns", weights, features)
 
     def _features(
