@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from anyecg_hf import TINY
-from anyecg_hf.cli.options import Outcome, add_reading_options, choose_output, for_each_record, report, torch_device
+from anyecg_hf.cli.options import (
+    Outcome,
+    add_device_option,
+    add_reading_options,
+    choose_output,
+    for_each_record,
+    report,
+)
 from anyecg_hf.records import RecordSource
 
 if TYPE_CHECKING:
@@ -48,7 +55,7 @@ def add_parser(commands) -> None:
         "-o", "--output", type=Path, help=".html or .png file to write (default: codebook.html, unless that exists)"
     )
     parser.add_argument("--most", type=int, metavar="N", help="codes to show (default: 1024 or, in a picture, 18)")
-    parser.add_argument("--device", type=torch_device, default="cpu", help="torch device, for example cuda (default: cpu)")
+    add_device_option(parser)
     parser.add_argument(
         "--window", type=float, metavar="SECONDS", help="longest window (default: what the quantizer trained on)"
     )

@@ -33,7 +33,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default=TINY, metavar="PATH_OR_NAME", help="checkpoint (default: the embedded anyecg-tiny)"
     )
-    parser.add_argument("--device", type=torch_device, default="cpu", help="torch device, for example cuda (default: cpu)")
+    add_device_option(parser)
     parser.add_argument(
         "--window",
         type=float,
@@ -42,7 +42,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def torch_device(name: str) -> str:
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """`--device`."""
+    parser.add_argument("--device", type=_device, default="cpu", help="torch device, for example cuda (default: cpu)")
+
+
+def _device(name: str) -> str:
     import torch
 
     try:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..metrics import check_finite, macro_auroc
-from .probe import check_folds
+from .probe import check_columns_agree, check_folds
 
 SAMPLING_RATE_HZ = 300
 _CHANNELS = (32, 48, 64, 96)
@@ -150,7 +150,8 @@ class ResNetBaseline:
                 patches are joined; missing leads and missing patches are zeros. All records are of one length, the
                 validation records may be of another; leads are the same, in one order.
             labels_train, labels_validation (`np.ndarray` of shape `(records, classes)`):
-                Zeros and ones; [`one_hot`] in a single-label problem, one column in a binary one.
+                Zeros and ones; [`one_hot`] in a single-label problem, one column in a binary one. In a multi-label
+                problem NaN where a class is not known: it then counts neither in the loss nor in the choice.
             problem_type (`str`, *optional*, defaults to `"multi_label_classification"`):
                 A sigmoid for each class, or `"single_label_classification"`: a softmax.
             epochs (`int`, *optional*, defaults to 20): Passes over the training records.
@@ -178,7 +179,7 @@ class ResNetBaseline:
         >>> interval = bootstrap_interval(macro_auroc, test_labels, resnet.scores(test_signals))
         ```
         """
-        labels_train, labels_validation = check_folds(labels_train, labels_validation, problem_type, class_names)
+        labels_train, labels_validation = _checked_labels(labels_train, labels_validation, problem_type, class_names)
         signals_train = _checked_signals(signals_train, "`signals_train`", len(labels_train))
         leads = signals_train.shape[1]
         signals_validation = _checked_signals(signals_validation, "`signals_validation`", len(labels_validation), leads)
@@ -192,7 +193,7 @@ class ResNetBaseline:
             best, aurocs = None, []
             for averaged in training.epochs(torch.from_numpy(signals_train), torch.from_numpy(labels_train)):
                 candidate = cls(averaged, leads, problem_type, len(aurocs) + 1, math.nan, ())
-                aurocs.append(macro_auroc(labels_validation, candidate.scores(signals_validation)))
+                aurocs.append(_known_macro_auroc(labels_validation, candidate.scores(signals_validation)))
                 if best is None or aurocs[-1] > best.validation_auroc:
                     kept = copy.deepcopy(averaged).eval()
                     best = replace(candidate, model=kept, validation_auroc=aurocs[-1])
@@ -258,7 +259,9 @@ class _Training:
         if self.is_single:
             loss = nn.functional.cross_entropy(logits, labels.int().argmax(dim=1))
         else:
-            loss = nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
+            known = ~labels.isnan()
+            losses = nn.functional.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none")
+            loss = (losses * known).sum() / known.sum().clamp(min=1)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -298,6 +301,31 @@ def _one_cycle(progress: float) -> float:
     if progress < warm_up:
         return 1 - 0.96 * (1 + math.cos(math.pi * progress / warm_up)) / 2
     return (1 + math.cos(math.pi * min(1.0, (progress - warm_up) / (1 - warm_up)))) / 2
+
+
+def _checked_labels(
+    labels_train: np.ndarray, labels_validation: np.ndarray, problem_type: str, class_names: Sequence[str] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of both folds as float32 with NaN where they are not known, or the `ValueError` of [`check_folds`]."""
+    folds = [np.asarray(labels, dtype=np.float32) for labels in (labels_train, labels_validation)]
+    if problem_type == "single_label_classification" or not any(np.isnan(labels).any() for labels in folds):
+        check_folds(*folds, problem_type, class_names)
+        return folds[0], folds[1]
+    check_columns_agree(*folds, "classes")
+    for column in range(folds[0].shape[1]):
+        known = [labels[~np.isnan(labels[:, column]), column : column + 1] for labels in folds]
+        check_folds(*known, problem_type, None if class_names is None else (class_names[column],))
+    return folds[0], folds[1]
+
+
+def _known_macro_auroc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Mean over the classes of the AUROC over the records where the class is known."""
+    known = ~np.isnan(labels)
+    if known.all():
+        return macro_auroc(labels, scores)
+    columns = range(labels.shape[1])
+    parts = [(known[:, column], slice(column, column + 1)) for column in columns]
+    return float(np.mean([macro_auroc(labels[part], scores[part]) for part in parts]))
 
 
 def _checked_signals(
