@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from tests.training.small_runs import train
+
 from anyecg_hf.training import checkpoints, loop, run_folder
 from anyecg_hf.training.configs import TrainingConfig
-from tests.training.small_runs import train
 
 # Functions whose calls are events, a kill coming just before them.
 _EVENTS: tuple[tuple[Any, str], ...] = (

@@ -5,6 +5,8 @@
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from huggingface_hub.errors import StrictDataclassError
+
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGQuantizerConfig, AnyECGTokenizer
 
 ModelConfig = TypeVar("ModelConfig", AnyECGConfig, AnyECGQuantizerConfig)
@@ -45,14 +47,17 @@ def new_config(
         The configuration.
 
     Raises:
-        `ValueError`: for an unknown field, or one that contradicts `fixed`.
+        `ValueError`: for an unknown field, an impossible value, or one that contradicts `fixed`.
     """
     fixed = fixed or {}
     check_fields(config_class, given, extra=("preset",) if config_class is AnyECGConfig else ())
     check_fixed(given, fixed, "the tokenizer it is to work with")
     given = {**given, **fixed}
     preset = given.pop("preset", None)
-    return config_class(**given) if preset is None else AnyECGConfig.from_preset(preset, **given)
+    try:
+        return config_class(**given) if preset is None else AnyECGConfig.from_preset(preset, **given)
+    except StrictDataclassError as error:  # of the library, and no `ValueError`
+        raise ValueError(f"`model` cannot be: {error.__cause__ or error}") from error
 
 
 def check_fixed(given: dict[str, Any], fixed: dict[str, Any], what: str) -> None:

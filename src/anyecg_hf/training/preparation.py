@@ -11,7 +11,12 @@ import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, is_initialized
-from accelerate.utils import DynamoBackend, GradientAccumulationPlugin, InitProcessGroupKwargs
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    DynamoBackend,
+    GradientAccumulationPlugin,
+    InitProcessGroupKwargs,
+)
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from transformers import PreTrainedModel
@@ -88,7 +93,12 @@ def make_accelerator(
         ),
         log_with=log_with or None,
         project_dir=project_dir,
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=_LONGEST_WAIT)],
+        kwargs_handlers=[
+            InitProcessGroupKwargs(timeout=_LONGEST_WAIT),
+            # DDP else rearranges its buckets after the first step of every start, and with them the order in which more
+            # than two processes' gradients are added: a resumed run would differ in the last bits.
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+        ],
     )
     if accelerator.state.dynamo_plugin.backend != DynamoBackend.NO:
         raise ValueError("Accelerate is configured to compile models: set `run.compile: true` instead.")
