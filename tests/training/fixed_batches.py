@@ -9,13 +9,13 @@ from typing import Any
 from unittest import mock
 
 import torch
+from tests.training.small_runs import train
 from torch.distributed.tensor import DTensor
 
 from anyecg_hf.training import loop
 from anyecg_hf.training.configs import TrainingConfig
 from anyecg_hf.training.feeding import FedBatch
 from anyecg_hf.training.windows import seeded_generator
-from tests.training.small_runs import train
 
 WINDOWS = 8
 # Gradients that are zero but for rounding, of the keys' biases for example, must not become steps of Adam.
@@ -72,6 +72,10 @@ def train_on_fixed_batches(configs: Iterable[TrainingConfig], folder: Path) -> N
     ):
         for config in configs:
             train(config)
+
+
+def _whole(value: torch.Tensor) -> torch.Tensor:
+    return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 def train_with_a_bad_record(config: TrainingConfig, bad_rank: int, bad_batch: int, folder: Path) -> None:

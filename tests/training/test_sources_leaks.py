@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.corpora.written_rows import row
-from tests.training.written_records import LEADS, ecg_counts, write_corpora, write_wfdb
+from tests.training.written_records import LEADS, ecg_counts, write_corpora, write_georgia, write_wfdb
 from tests.training.written_sources import write_source
 
 from anyecg_hf.training.configs import DataConfig, SourceConfig
@@ -16,7 +16,7 @@ from anyecg_hf.training.sources import LeakError, copy_keys, leak_keys, load_row
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """PTB-XL's folds 1, 8, 9 and 10, one record each, and a record of LUDB."""
+    """PTB-XL's folds 1, 8, 9 and 10, one record each, and a record of Georgia."""
     write_corpora(tmp_path / "data")
     return tmp_path / "data"
 
@@ -49,12 +49,12 @@ def ptb_xl(*folds: int) -> SourceConfig:
     return SourceConfig(corpus="ptb-xl", data_dir="ptb-xl", split="all", folds=list(folds))
 
 
-LUDB = SourceConfig(corpus="ludb", data_dir="ludb")
+GEORGIA = SourceConfig(corpus="georgia", data_dir="challenge-2021/training/georgia")
 
 
 class TestLeaks:
     def test_separate_records_are_no_leak(self, load, root):
-        facts = load(ptb_xl(1), LUDB, validation=[ptb_xl(8)], held_out=[ptb_xl(9, 10)]).facts
+        facts = load(ptb_xl(1), GEORGIA, validation=[ptb_xl(8)], held_out=[ptb_xl(9, 10)]).facts
         assert facts.dropped == {} and list(facts.rows.values()) == [1, 1]
 
     @pytest.mark.parametrize("part", ["validation", "held_out"])
@@ -89,12 +89,14 @@ class TestLeaks:
 
     def test_a_signal_that_hides_in_another_corpus_at_another_gain(self, load, root, caplog):
         hidden = {"leads": LEADS[::-1], "gain": 437.5, "baseline": -300}
-        write_wfdb(root / "ludb" / "data" / "2", ecg_counts(9)[::-1] + 40, **hidden)
-        with pytest.raises(LeakError, match=r"ludb/2 and .* ptb-xl/00009_hr share the same signal.*on_leak: drop"):
-            load(ptb_xl(1), LUDB, held_out=[ptb_xl(9)])
+        write_georgia(root, "E00002", ecg_counts(9)[::-1] + 40, **hidden)
+        with pytest.raises(
+            LeakError, match=r"georgia/E00002 and .* ptb-xl/00009_hr share the same signal.*on_leak: drop"
+        ):
+            load(ptb_xl(1), GEORGIA, held_out=[ptb_xl(9)])
         with caplog.at_level(logging.WARNING):
-            loaded = load(ptb_xl(1), LUDB, held_out=[ptb_xl(9)], on_leak="drop")
-        assert sorted(ids(loaded.train)) == ["00001_hr", "1"]
+            loaded = load(ptb_xl(1), GEORGIA, held_out=[ptb_xl(9)], on_leak="drop")
+        assert sorted(ids(loaded.train)) == ["00001_hr", "E00001"]
         assert loaded.facts.dropped == {"same signal as a validation or held-out record": 1}
         assert "1 training records are left out" in caplog.text
 
@@ -156,7 +158,8 @@ class TestCopies:
         assert loaded.facts.dropped == {"copy of another training record": 1}
 
     def test_both_rates_of_a_record_are_one_record_by_name(self, load, root):
-        write_wfdb(root / "ptb-xl" / "records100" / "00000" / "00001_lr", ecg_counts(60), sampling_rate=100)
+        counts = ecg_counts(60, sampling_rate=100)
+        write_wfdb(root / "ptb-xl" / "records100" / "00000" / "00001_lr", counts, sampling_rate=100)
         slow = dataclasses.replace(ptb_xl(1), options={"sampling_rate": 100})
         assert ids(load(ptb_xl(1), slow, deduplicate=True).train) == ["00001_hr"]
         assert len(load(ptb_xl(1), slow).train) == 2
@@ -169,8 +172,9 @@ class TestCopies:
         first, second = (written(name, {2: {"corpus": name}}) for name in ("sph", "georgia"))
         with caplog.at_level(logging.WARNING):
             loaded = load(written("train", {0: {}}), validation=[first, second], deduplicate=True)
-        assert list(loaded.validation["corpus"]) == ["sph"] and loaded.facts.validation_rows == 1
-        assert "1 validation rows are left out" in caplog.text
+        assert list(loaded.validation["corpus"]) == ["sph", "sph"]  # four seconds are two windows
+        assert loaded.facts.validation_rows == 2
+        assert "2 validation rows are left out" in caplog.text
 
     def test_patients_of_a_dropped_validation_copy_are_not_trained_on(self, load, written):
         validation = [written(name, {2: {"corpus": name}}) for name in ("sph", "georgia")]

@@ -10,10 +10,21 @@ import warnings
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
-from anyecg_hf.cli import corpora, embed, env, inspect, run, tokenize
+from anyecg_hf.cli import (
+    codebook,
+    corpora,
+    embed,
+    env,
+    finetune,
+    inspect,
+    pretrain,
+    run,
+    tokenize,
+    train_quantizer,
+)
 from anyecg_hf.version import __version__
 
-COMMANDS = (run, inspect, embed, tokenize, corpora, env)
+COMMANDS = (run, inspect, embed, tokenize, codebook, corpora, train_quantizer, pretrain, finetune, env)
 
 DESCRIPTION = """AnyECG on your recordings: rhythm codes, embeddings, class probabilities and pictures.
 
@@ -37,7 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_parser(commands)
-    parsed = parser.parse_args(arguments)
+    parsed, further = parser.parse_known_args(arguments)
+    parsed.fields = further  # of a configuration, for the commands that have one
+    if further and not hasattr(parsed, "takes_fields"):
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
     _quieten_libraries()
     try:
         return parsed.run(parsed)

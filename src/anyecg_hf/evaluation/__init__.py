@@ -1,6 +1,6 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluation: metrics with intervals, the baselines to beat, and added noise."""
+"""Evaluation: tasks with their protocols, metrics with intervals, the baselines to beat, added noise."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ _MODULES = {
     **dict.fromkeys(("Interval", "best_thresholds", "bootstrap_interval", "paired_bootstrap_difference"), "metrics"),
     **dict.fromkeys(("macro_auroc", "macro_f1", "per_class_auroc", "per_class_f1"), "metrics"),
     **dict.fromkeys(("NOISE_KINDS", "add_noise"), "noise"),
+    "EvaluationConfig": "evaluation_configs",
+    "evaluate": "classification_protocol",
 }
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
         find_beats,
         fit_linear_probe,
     )
+    from .classification_protocol import evaluate
+    from .evaluation_configs import EvaluationConfig
     from .metrics import (
         Interval,
         best_thresholds,
@@ -47,6 +51,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "NOISE_KINDS",
     "BeatFeatures",
+    "EvaluationConfig",
     "HandcraftedBaseline",
     "Interval",
     "LinearProbe",
@@ -56,6 +61,7 @@ __all__ = [
     "beat_features",
     "best_thresholds",
     "bootstrap_interval",
+    "evaluate",
     "find_beats",
     "fit_linear_probe",
     "macro_auroc",

@@ -9,6 +9,9 @@ has no figure there, and is left out of the macro means; on the full test set th
 Decisions: in a multi-label task a class is present from a threshold on, which was chosen on validation records; in a
 single-label task the most likely class is taken. The figures of a binary single-label task (`anomaly`) are those of its
 second class, but for F1, which is the mean over both.
+
+The calibration error cannot be negative, so resampling, which adds noise to every bin, raises it: its values in the
+resamples are moved by their mean's distance from the error on the full set before the interval is taken.
 """
 
 from collections.abc import Hashable, Sequence
@@ -38,6 +41,7 @@ from .metrics import (
 from .metrics.checks import has_both_outcomes
 
 CLASS_FIGURES = ("auroc", "auprc", "f1")
+CALIBRATION = "calibration_error"
 TITLES = {
     "accuracy": "accuracy",
     "auroc": "AUROC",
@@ -47,7 +51,7 @@ TITLES = {
     "macro_f1": "macro F1",
     "weighted_f1": "weighted F1",
     "challenge_score": "challenge score",
-    "calibration_error": "ECE",
+    CALIBRATION: "ECE",
 }
 
 
@@ -87,9 +91,9 @@ class Protocol:
         """Figures of the whole task."""
         if not self.task.is_multi_label:
             ranking = ("auprc", "auroc") if self.is_binary else ("macro_auprc", "macro_auroc")
-            return "accuracy", *ranking, "weighted_f1", "macro_f1", "calibration_error"
+            return "accuracy", *ranking, "weighted_f1", "macro_f1", CALIBRATION
         scored = () if self.rewards is None else ("challenge_score",)
-        return "macro_auroc", "macro_auprc", "macro_f1", "weighted_f1", *scored, "calibration_error"
+        return "macro_auroc", "macro_auprc", "macro_f1", "weighted_f1", *scored, CALIBRATION
 
     @cached_property
     def all_names(self) -> tuple[str, ...]:
@@ -139,13 +143,13 @@ class Protocol:
         figures = {f"macro_{name}": _mean(by_class[name]) for name in CLASS_FIGURES}
         figures["weighted_f1"] = weighted_f1(truth, decided) if truth.any() else np.nan
         if self.task.is_multi_label:
-            figures["calibration_error"] = _mean(by_class["calibration_error"])
+            figures[CALIBRATION] = _mean(by_class[CALIBRATION])
             if self.rewards is not None:
                 # As the challenge has it: what a corpus does not state is absent.
                 figures["challenge_score"] = challenge_score(truth, decisions, self.rewards)
         else:
             figures["accuracy"] = accuracy(truth, decided)
-            figures["calibration_error"] = top_class_calibration_error(truth, probabilities)
+            figures[CALIBRATION] = top_class_calibration_error(truth, probabilities)
             if self.is_binary:
                 figures |= {name: by_class[name][1] for name in ("auroc", "auprc")}
         whole = [figures[name] for name in self.names]
@@ -169,7 +173,7 @@ def per_class(labels: np.ndarray, probabilities: np.ndarray, decisions: np.ndarr
         "auroc": _over_known(per_class_auroc, labels, probabilities),
         "auprc": _over_known(per_class_auprc, labels, probabilities),
         "f1": _over_known(per_class_f1, labels, decisions),
-        "calibration_error": _over_known(per_class_calibration_error, labels, probabilities),
+        CALIBRATION: _over_known(per_class_calibration_error, labels, probabilities),
     }
 
 
@@ -272,8 +276,16 @@ def row_figures(
             estimates.append(protocol.vector(test_labels, said, decided))
             resampled.append([protocol.vector(test_labels[drawn], said[drawn], decided[drawn]) for drawn in draws])
         # What is not defined in a resample is so for every seed.
-        found[row.name] = RowFigures(row, thresholds, np.stack(estimates), np.mean(resampled, axis=0))
+        means = _without_bias(protocol, np.mean(estimates, axis=0), np.mean(resampled, axis=0))
+        found[row.name] = RowFigures(row, thresholds, np.stack(estimates), means)
     return found
+
+
+def _without_bias(protocol: Protocol, estimates: np.ndarray, resampled: np.ndarray) -> np.ndarray:
+    place = protocol.all_names.index(CALIBRATION)
+    shift = estimates[place] - np.nanmean(resampled[:, place]) if not np.isnan(estimates[place]) else 0.0
+    resampled[:, place] += shift
+    return resampled
 
 
 def figure_interval(estimate: float, values: np.ndarray, confidence: float) -> Interval | None:
@@ -291,6 +303,7 @@ def difference_interval(ours: RowFigures, other: RowFigures, place: int, confide
 
 
 __all__ = [
+    "CALIBRATION",
     "CLASS_FIGURES",
     "TITLES",
     "Protocol",

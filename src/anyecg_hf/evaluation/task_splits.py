@@ -188,7 +188,7 @@ def load_task_data(
     _refuse_shared(validation, test, "validation")
     forbidden = _keys_of(validation)
     if config.deduplicate:
-        validation, test = _without_copies(validation), _without_copies(test)
+        validation, test = _without_copies(validation), _without_copies(test, "test")
     facts = DataFacts(validation_rows=sum(map(len, validation)))
     names = [f"{number}: {source.corpus or source.parquet}" for number, source in enumerate(config.train, start=1)]
     kept = _without_leaks(dict(zip(names, train, strict=True)), forbidden, config, facts)

@@ -53,7 +53,7 @@ def add_codes(
     encode = _Encode(quantizer.eval(), window_patches, batch_size)
     features = datasets.Features({**rows.features, "codes": CODES})
     if isinstance(rows, datasets.IterableDataset):
-        return rows.map(encode, batched=True, batch_size=_ROWS_AT_ONCE, features=features)
+        return rows.map(encode.arrays, batched=True, batch_size=_ROWS_AT_ONCE, features=features)
     encoded = rows.map(
         encode,
         batched=True,
@@ -84,8 +84,12 @@ class _Encode:
             "version": __version__,
         }
 
-    @torch.no_grad()
     def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return {"codes": [CODES.encode_example(row) for row in self.arrays(batch)["codes"]]}
+
+    @torch.no_grad()
+    def arrays(self, batch: dict[str, list[Any]]) -> dict[str, list[np.ndarray]]:
+        """The codes as they are: what a stream maps to is not decoded."""
         values, masks = batch["input_values"], batch["attention_mask"]
         queues: dict[tuple[int, int], list[tuple[int, slice]]] = {}
         for index, mask in enumerate(masks):
@@ -105,7 +109,7 @@ class _Encode:
                 )
                 for (index, span), row in zip(group, found.cpu().numpy(), strict=True):
                     codes[index][:, span] = row
-        return {"codes": [CODES.encode_example(row) for row in codes]}
+        return {"codes": codes}
 
     def _stacked(self, arrays: list[np.ndarray], dtype: torch.dtype) -> torch.Tensor:
         return torch.tensor(np.stack(arrays)).to(self.quantizer.device, dtype)

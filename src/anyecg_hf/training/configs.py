@@ -250,8 +250,11 @@ class PretrainingConfig(TrainingConfig):
     masking: list[MaskingConfig] = field(default_factory=lambda: [MaskingConfig()])
 
 
-# Tasks of classification; the others restore or label the signal itself.
+# One answer a record, one a patch, one a long record or a stretch of it; and restoring the signal itself.
 LABEL_TASKS = ("superclass", "subclass", "rhythm", "statements", "anomaly", "arrhythmia", "challenge", "labels")
+TOKEN_TASKS = ("beats", "rhythm-spans")
+LONG_TASKS = ("long-beats", "long-rhythm")
+RECONSTRUCTION_TASK = "lead-reconstruction"
 
 
 @dataclass(kw_only=True)
@@ -262,15 +265,20 @@ class TaskConfig:
     Args:
         name (`str`): PTB-XL's `superclass`, `subclass`, `rhythm` statements or all `statements`; `anomaly`: normal or
             not; `arrhythmia`: rhythm classes; `challenge`: scored classes of Challenge 2021; `labels`: any SNOMED CT
-            codes or native labels.
+            codes or native labels. `beats` and `rhythm-spans` label every patch, `long-beats` and `long-rhythm` say
+            which of them occur in a long record. `lead-reconstruction` restores missing and noised leads.
         classes (`list[str]`, *optional*): Classes of the task `labels`.
         drop_rare (`int`, *optional*, defaults to 0): Classes with fewer positives than this, or negatives, among
-            training or validation records are left out and named. With 0 a class without any is an error.
+            training or validation records are left out and named. With 0 a class without any is an error. Patches
+            count in place of records where they are labelled.
+        segment_s (`float`, *optional*): Of `long-beats` and `long-rhythm`: length in seconds of what has one answer,
+            for example 60 for every minute; by default whole records.
     """
 
     name: str
     classes: list[str] | None = None
     drop_rare: int = 0
+    segment_s: float | None = None
 
 
 @dataclass(kw_only=True)
@@ -297,6 +305,9 @@ class FinetuningConfig(TrainingConfig):
 
 __all__ = [
     "LABEL_TASKS",
+    "LONG_TASKS",
+    "RECONSTRUCTION_TASK",
+    "TOKEN_TASKS",
     "AdaptationConfig",
     "DataConfig",
     "FinetuningConfig",

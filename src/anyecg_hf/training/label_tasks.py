@@ -163,11 +163,11 @@ def _code_task(
     def label(row: Row) -> np.ndarray | None:
         in_challenge_layout = bool(row["native_labels"]) and all(map(is_snomed_code, row["native_labels"]))
         used = classes_used(row["corpus"], label_set, in_challenge_layout)
-        if not used or not row["native_labels"]:
+        if not used or not row["native_labels"] or _is_noise(row):
             return None
         found = _vector(names, classes_of(row["labels"]))
         # What a corpus never states is no negative there.
-        found[[index for index, item in enumerate(names) if item not in used]] = np.nan
+        found[[name not in used and not present for name, present in zip(names, found, strict=True)]] = np.nan
         return found
 
     return LabelTask(name, names, MULTI_LABEL, label, descriptions)
@@ -207,6 +207,11 @@ def _is_own_ptbxl(row: Row) -> bool:
     """Whether a row has PTB-XL's own statements, rather than the codes of its copies in the challenge."""
     native = row["native_labels"]
     return row["corpus"] == "ptb-xl" and bool(native) and not all(map(is_snomed_code, native))
+
+
+def _is_noise(row: Row) -> bool:
+    """Whether a record of CinC 2017 was too noisy for its annotators, who then said nothing of its rhythm."""
+    return row["corpus"] == "cinc2017" and "~" in row["native_labels"]
 
 
 def _described(name: str, codes: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model made ready for the hardware: copies or shards of it, precision, activation checkpointing, compilation."""
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState, is_initialized
+from accelerate.state import AcceleratorState, GradientState, PartialState, is_initialized
 from accelerate.utils import (
     DistributedDataParallelKwargs,
     DynamoBackend,
@@ -53,10 +54,18 @@ def running_accelerator(
                 tracker.finish()
     finally:
         if is_ours:
-            if dist.is_initialized() and not had_group:
-                dist.destroy_process_group()
-            AcceleratorState._reset_state(reset_partial_state=True)
+            AcceleratorState._reset_state()
             GradientState._reset_state()
+            if not dist.is_initialized():
+                PartialState._reset_state()
+            elif not had_group:
+                # Not now: processes that left a group cannot count on finding each other again.
+                atexit.register(_leave_group)
+
+
+def _leave_group() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def make_accelerator(

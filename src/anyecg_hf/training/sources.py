@@ -292,12 +292,12 @@ class CopyFinder:
         return is_copy
 
 
-def _without_copies(parts: Sequence[datasets.Dataset]) -> list[datasets.Dataset]:
+def _without_copies(parts: Sequence[datasets.Dataset], what: str = "validation") -> list[datasets.Dataset]:
     copies = CopyFinder()
     kept = [_chosen(part, lambda row: not copies.is_copy(row)) for part in parts]
     n_dropped = sum(map(len, parts)) - sum(map(len, kept))
     if n_dropped:
-        logger.warning("%d validation rows are left out: copies of another validation record", n_dropped)
+        logger.warning("%d %s rows are left out: copies of another %s record", n_dropped, what, what)
     return kept
 
 
