@@ -28,6 +28,7 @@ OPTIONS = {
     "train-quantizer": TRAINING,
     "pretrain": (*TRAINING, "--tokenizer", "--masking"),
     "finetune": (*TRAINING, "--checkpoint", "--task.name", "--adaptation.mode", "--lora"),
+    "evaluate": ("--config", "--output_dir", "--task.name", "--data.held_out", "--checkpoint", "--robustness.noise"),
     "env": ("--json",),
 }
 

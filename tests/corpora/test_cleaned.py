@@ -16,6 +16,7 @@ from anyecg_hf import AnyECGTokenizer
 from anyecg_hf.corpora import cleaned as cleaned_module
 from anyecg_hf.corpora.batches import PatchCollator
 from anyecg_hf.corpora.cleaned import clean_corpus, record_of
+from anyecg_hf.corpora.leakage.fingerprints import signal_fingerprint
 from anyecg_hf.corpora.signal_feature import ECGSignal
 from anyecg_hf.records import StoredSignal
 
@@ -145,3 +146,85 @@ def test_a_dictionary_of_splits_is_refused(tokenizer):
     splits = DatasetDict({"train": corpus([row(0)])})
     with pytest.raises(ValueError, match="expected one split of a corpus, got a dictionary of 'train'"):
         clean_corpus(splits, tokenizer)
+
+
+class TestLongRecords:
+    ROWS = (row(0, seconds=3), row(1, n_leads=3, seconds=11), row(2, seconds=8))
+
+    def test_they_are_cleaned_whole_and_cut_evenly(self, tokenizer):
+        whole = clean_corpus(corpus(self.ROWS), tokenizer)
+        cut = clean_corpus(corpus(self.ROWS), tokenizer, most_patches=4)
+        places = [(found["record_id"], found["first_patch"], found["n_patches"]) for found in cut]
+        assert places == [
+            *[("r000", 0, 3)],
+            *[("r001", 0, 3), ("r001", 3, 4), ("r001", 7, 4)],
+            *[("r002", 0, 4), ("r002", 4, 4)],
+        ]
+        for record in whole:
+            parts = [found for found in cut if found["record_id"] == record["record_id"]]
+            assert record["first_patch"] == 0
+            for name in ("input_values", "attention_mask"):
+                np.testing.assert_array_equal(np.concatenate([part[name] for part in parts], axis=1), record[name])
+            for name in ("lead_ids", "scale", "n_leads", "fingerprint", "patient_id", "labels"):
+                for part in parts:
+                    np.testing.assert_array_equal(part[name], record[name])
+
+    def test_records_within_the_bound_stay_whole(self, tokenizer):
+        rows = corpus(self.ROWS)
+        np.testing.assert_equal(
+            list(clean_corpus(rows, tokenizer, most_patches=11)), list(clean_corpus(rows, tokenizer))
+        )
+
+    def test_a_stream_is_cut_alike_and_resumed_within_a_record(self, tokenizer):
+        expected = list(clean_corpus(corpus(self.ROWS), tokenizer, most_patches=4))
+        stream = clean_corpus(corpus(self.ROWS).to_iterable_dataset(), tokenizer, most_patches=4)
+        np.testing.assert_equal(list(stream), expected)
+        for taken in (1, 2, 3, 4):
+            rows = iter(stream)
+            for _ in range(taken):
+                next(rows)
+            state = stream.state_dict()
+            resumed = clean_corpus(corpus(self.ROWS).to_iterable_dataset(), tokenizer, most_patches=4)
+            resumed.load_state_dict(state)
+            np.testing.assert_equal(list(resumed), expected[taken:])
+
+    def test_another_bound_is_computed_anew(self, tmp_path):
+        corpus([row(0)]).save_to_disk(tmp_path / "corpus")
+        dataset = load_from_disk(tmp_path / "corpus")
+        paths = {
+            clean_corpus(dataset, AnyECGTokenizer(), most_patches=most).cache_files[0]["filename"]
+            for most in (None, 2, 3, 2)
+        }
+        assert len(paths) == 3
+
+    @pytest.mark.parametrize("most_patches", [0, -1])
+    def test_a_row_has_at_least_one_patch(self, tokenizer, most_patches):
+        with pytest.raises(ValueError, match=f"`most_patches` must be at least 1, got {most_patches}"):
+            clean_corpus(corpus([row(0)]), tokenizer, most_patches=most_patches)
+
+
+class TestFingerprint:
+    def test_it_is_that_of_the_signal_as_it_was_read(self, tokenizer):
+        dataset = corpus([row(0), row(1, n_leads=3)])
+        expected = [signal_fingerprint(each["signal"], each["lead_names"]) for each in dataset]
+        assert list(clean_corpus(dataset, tokenizer)["fingerprint"]) == expected
+        stream = clean_corpus(dataset.to_iterable_dataset(), tokenizer, most_patches=2)
+        assert [found["fingerprint"] for found in stream] == [name for name in expected for _ in range(2)]
+
+    def test_copies_of_another_gain_and_lead_order_have_the_same(self, tokenizer):
+        original = row(0, n_leads=3)
+        stored = original["signal"]
+        copy = StoredSignal(
+            stored.samples[::-1], stored.gain / 4.88, stored.baseline + 100, stored.units, stored.missing
+        )
+        turned = {**original, "record_id": "copy", "signal": copy, "lead_names": original["lead_names"][::-1]}
+        # The missing sample counts as no step, so that it may lie anywhere.
+        fingerprints = clean_corpus(corpus([original, turned, row(3, n_leads=3)]), tokenizer)["fingerprint"]
+        assert fingerprints[0] == fingerprints[1] != fingerprints[2]
+
+
+def test_a_row_that_is_no_record_is_left_out_and_counted(tokenizer, caplog):
+    with caplog.at_level(logging.WARNING):
+        cleaned = clean_corpus(corpus([row(0), row(1, sampling_rate=0.0), row(2, lead_names=["I"])]), tokenizer)
+    assert cleaned["record_id"][:] == ["r000"]
+    assert "2 records cannot be cleaned" in caplog.text and "sampling" in caplog.text

@@ -16,6 +16,8 @@ from anyecg_hf.training.feeding import BatchFeed, validation_batches
 from anyecg_hf.training.windows import WindowCollator, WindowSettings
 
 ROWS = 13
+pytestmark = pytest.mark.filterwarnings("ignore:1 missing samples are interpolated")
+
 COLLATE = WindowCollator(WindowSettings(patches=4, lead_dropout=0.5))
 
 

@@ -213,9 +213,7 @@ class TestWithout:
 
 class TestRefusals:
     def test_an_unknown_task_is_refused(self):
-        with pytest.raises(
-            ValueError, match=r"`task\.name` must be one of superclass, .* got 'superclasses'"
-        ):
+        with pytest.raises(ValueError, match=r"`task\.name` must be one of superclass, .* got 'superclasses'"):
             task("superclasses")
 
     def test_classes_are_asked_of_labels_and_of_no_other(self):

@@ -24,6 +24,7 @@ from tests.training.small_runs import (
 
 from anyecg_hf.training.checkpoints import CheckpointError
 from anyecg_hf.training.configs import SourceConfig
+from anyecg_hf.training.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,7 @@ class TestKill:
         assert_same_run(tmp_path / "run", reference)
         assert checkpoint_names(tmp_path / "run") == ["step-00000008", "step-00000012"]
 
+    @pytest.mark.parametrize("whole", ["quantizer"], indirect=True)
     def test_a_kill_from_outside_at_any_time_changes_nothing(self, runs, whole, tmp_path):
         kind, reference, _ = whole
         config = runs.config(kind, tmp_path / "run", resume=True)
@@ -93,6 +95,7 @@ class TestKill:
         train_in_processes(runs, config, processes)
         assert_same_run(tmp_path / "run", tmp_path / "whole")
 
+    @pytest.mark.parametrize("whole", ["finetuning"], indirect=True)
     def test_an_interrupt_leaves_a_run_that_can_be_resumed(self, runs, whole, tmp_path):
         kind, reference, _ = whole
         config = runs.config(kind, tmp_path / "run", resume=True)
@@ -102,6 +105,14 @@ class TestKill:
         assert "KeyboardInterrupt" in group.texts()[0]
         train_in_processes(runs, config)
         assert_same_run(tmp_path / "run", reference)
+
+
+def hold(config):
+    """Works in a run's folder until it is killed."""
+    folder = RunFolder(config)
+    folder.open()
+    (folder.path / "held").touch()
+    time.sleep(60)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +134,18 @@ class TestRefusal:
         folder = begun(tmp_path / "run")
         with pytest.raises(ValueError, match="holds a run already: go on with it .`--resume true`., or name another"):
             train(runs.config("pretraining", folder, run__steps=5))
+
+    def test_a_folder_that_another_process_trains_in_is_refused_until_that_ends(self, runs, begun, tmp_path):
+        folder = begun(tmp_path / "run")
+        config = runs.config("pretraining", folder, run__steps=5, resume=True)
+        group = start(runs.root / "errors", hold, config)
+        while not (folder / "held").exists():
+            time.sleep(0.02)
+        with pytest.raises(ValueError, match="another process is training in .*live on when torchrun itself is killed"):
+            train(config)
+        group.kill()
+        train(config)
+        assert checkpoint_names(folder)[-1] == "step-00000005"
 
     def test_other_settings_are_named_with_both_values(self, runs, begun, tmp_path):
         config = runs.config("pretraining", begun(tmp_path / "run"), run__steps=5, resume=True)

@@ -12,14 +12,25 @@ from anyecg_hf.training.adapters import parse_lora
 from anyecg_hf.training.configs import FinetuningConfig
 
 DESCRIPTION = """Fine-tunes a checkpoint for a task: all of it, its head, low-rank adapters, or a probe of the frozen
-backbone (--adaptation.mode). `--lora r=16,alpha=32` is short for that mode and the fields of --adaptation.lora. Of the
-validations, the weights of the best one become `final` in the run folder. Recipes are in examples/recipes."""
+backbone (--adaptation.mode).
+
+  anyecg finetune --config examples/recipes/tiny/superclass.yaml --data.root DATA_ROOT
+  anyecg finetune --config superclass.yaml --lora r=16,alpha=32
+
+--lora is short for `--adaptation.mode lora` and the fields of --adaptation.lora. The weights of the best validation, or
+without validation records the last ones, become `final` in the run folder. docs/training.md tells the whole way."""
 
 
 def add_parser(commands: Any) -> None:
     """Adds the sub-command."""
     add_configured_parser(
-        commands, "finetune", "fine-tune a checkpoint", FinetuningConfig, run, DESCRIPTION, {"--lora": lora_options}
+        commands,
+        "finetune",
+        "fine-tune a checkpoint for a task",
+        DESCRIPTION,
+        lambda: FinetuningConfig,
+        run,
+        {"--lora": lora_options},
     )
 
 

@@ -15,6 +15,7 @@ from anyecg_hf.cli import (
     corpora,
     embed,
     env,
+    evaluate,
     finetune,
     inspect,
     pretrain,
@@ -24,7 +25,7 @@ from anyecg_hf.cli import (
 )
 from anyecg_hf.version import __version__
 
-COMMANDS = (run, inspect, embed, tokenize, codebook, corpora, train_quantizer, pretrain, finetune, env)
+COMMANDS = (run, inspect, embed, tokenize, codebook, corpora, train_quantizer, pretrain, finetune, evaluate, env)
 
 DESCRIPTION = """AnyECG on your recordings: rhythm codes, embeddings, class probabilities and pictures.
 
@@ -48,10 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_parser(commands)
-    parsed, further = parser.parse_known_args(arguments)
-    parsed.fields = further  # of a configuration, for the commands that have one
-    if further and not hasattr(parsed, "takes_fields"):
-        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    parsed = parser.parse_args(arguments)
     _quieten_libraries()
     try:
         return parsed.run(parsed)

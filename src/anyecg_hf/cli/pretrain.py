@@ -8,14 +8,23 @@ from anyecg_hf.cli.configured import add_configured_parser
 from anyecg_hf.cli.trainings import train
 from anyecg_hf.training.configs import PretrainingConfig
 
-DESCRIPTION = """Stage 2: trains the backbone to predict the rhythm codes of hidden patches. `final` in the run folder
-is the checkpoint to fine-tune. Recipes for every size are in examples/recipes."""
+DESCRIPTION = """Stage 2: trains the backbone to predict the rhythm codes of hidden patches.
+
+  anyecg pretrain --config examples/recipes/tiny/pretraining.yaml --data.root DATA_ROOT
+  anyecg pretrain --config runs/anyecg-tiny/pretraining/config.yaml --resume
+
+`final` in the run folder is the checkpoint to fine-tune. docs/training.md tells the whole way."""
 
 
 def add_parser(commands: Any) -> None:
     """Adds the sub-command."""
     add_configured_parser(
-        commands, "pretrain", "train the backbone on masked codes (stage 2)", PretrainingConfig, run, DESCRIPTION
+        commands,
+        "pretrain",
+        "train the backbone on masked codes (stage 2)",
+        DESCRIPTION,
+        lambda: PretrainingConfig,
+        run,
     )
 
 

@@ -4,7 +4,6 @@
 
 import sys
 from collections.abc import Callable
-from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ def train(training: Callable[[Any], Any], config: TrainingConfig) -> int:
     from anyecg_hf.training.codebook_health import CodebookCollapseError
     from anyecg_hf.training.loop import NonFiniteLossError
 
-    _tidy_bars()
     folder = Path(config.output_dir)
     try:
         training(config)
@@ -40,17 +38,6 @@ def train(training: Callable[[Any], Any], config: TrainingConfig) -> int:
         raise
     print(f"trained model written to {folder / 'final'}")
     return 0
-
-
-def _tidy_bars() -> None:
-    """Bars of reading, cleaning and encoding vanish when they are done, and are shown on terminals only."""
-    import datasets
-
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-    bar = datasets.utils.tqdm
-    if not isinstance(vars(bar)["__init__"], partialmethod):
-        bar.__init__ = partialmethod(bar.__init__, leave=False)
 
 
 __all__ = ["train"]

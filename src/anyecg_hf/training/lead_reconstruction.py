@@ -56,18 +56,143 @@ class LeadReconstructionCollator(WindowCollator):
         if generator is None:
             situation = "one_chest_lead"
             generator = seeded_generator(zlib.crc32(" ".join(f"{row['record_id']}" for row in rows).encode()))
-        _show_two_times(batch)
-        corrupted = corrupt_leads(
-            batch, situation, generator, lead_names=self.lead_names, sampling_rate=self.sampling_rate
+        # From a window with a single patch nothing can be taken.
+        enough = batch["attention_mask"].flatten(1).sum(dim=1) >= 2
+        untouched = torch.zeros_like(batch["attention_mask"], dtype=torch.bool)
+        clean = batch["input_values"].clone()
+        batch.update(labels=clean, bool_masked_pos=untouched, noised=untouched.clone())
+        if enough.any():
+            corrupted = corrupt_leads(
+                {name: value[enough] for name, value in batch.items()},
+                situation,
+                generator,
+                lead_names=self.lead_names,
+                sampling_rate=self.sampling_rate,
+            )
+            for name, value in corrupted.items():
+                batch[name][enough] = value
+
+
+class LeadReconstructionStage(TaskStage):
+    """
+    Trains an [`AnyECGForLeadReconstruction`]. The covariance of its linear part is that of the training rows, evenly
+    chosen where there are very many; of a stream the first ones.
+
+    Validation restores one missing chest lead a record: `psnr_db` (range: the lead's own peak to peak over the window)
+    and `pearson_r` are means over records, and `linear_psnr_db` is that of the linear part alone.
+
+    Args:
+        config ([`FinetuningConfig`]): The run.
+
+    Raises:
+        `ValueError`: if no validation record has a chest lead and another one.
+    """
+
+    selection = "psnr_db"
+    more_is_better = True
+    model_class = AnyECGForLeadReconstruction
+    head = "reconstruction_head."
+
+    def __init__(self, config: FinetuningConfig):
+        self.config = config
+        self.tokenizer = AnyECGTokenizer.from_pretrained(config.checkpoint)
+        model = self.load_model({})
+        patches = window_patches(config.data, self.tokenizer)
+        offsets = record_time_positions(model.config, patches)
+        names = tuple(self.tokenizer.lead_names)
+        self.data = _with_chest_leads(load_rows(config.data, self.tokenizer), names)
+        model.set_lead_covariance(model.fit_lead_covariance(covariance_rows(self.data.train)))
+        self.model = self.adapted(model)
+        self.by_leads = model.config.reconstruction_loss == "log_mse"
+        self.collate = LeadReconstructionCollator(
+            WindowSettings(patches, config.data.lead_dropout, offsets),
+            sampling_rate=self.tokenizer.sampling_rate,
+            lead_names=names,
         )
-        batch.update(corrupted)
+
+    def counts(self, batch: Batch) -> dict[str, float]:
+        restored = _restored(batch)
+        # As the loss is defined: a mean over leads, or over patches.
+        return {"restoration_loss": float((restored.any(dim=-1) if self.by_leads else restored).sum())}
+
+    def terms(self, outputs: Any) -> dict[str, LossTerm]:
+        return {"restoration_loss": LossTerm(outputs.loss)}
+
+    def measured(self, outputs: Any) -> dict[str, torch.Tensor]:
+        return {"missing_mse": outputs.missing_loss, "noised_mse": outputs.noised_loss}
+
+    def validate(self, model: nn.Module, batches: Iterator[tuple[Batch, list[Row]]]) -> dict[str, float]:
+        figures: dict[str, list[np.ndarray]] = {"psnr_db": [], "pearson_r": [], "linear_psnr_db": []}
+
+        def see(batch: Batch, outputs: Any) -> None:
+            missing = batch["bool_masked_pos"]
+            leads = missing.any(dim=-1)
+            clean, restored, linear = (
+                value.detach().float().cpu()[leads].flatten(1).numpy()
+                for value in (batch["labels"], outputs.reconstruction, outputs.linear_estimate)
+            )
+            mask = missing[leads].repeat_interleave(batch["labels"].shape[-1], dim=-1).numpy()
+            figures["psnr_db"].append(psnr_db(clean, restored, mask))
+            figures["pearson_r"].append(pearson_r(clean, restored, mask))
+            figures["linear_psnr_db"].append(psnr_db(clean, linear, mask))
+
+        found = self.watch(model, batches, see)
+        for name, values in figures.items():
+            joined = np.concatenate(values)
+            found[name] = float(joined[np.isfinite(joined)].mean())  # a flat lead has no range
+        return found
 
 
-def _show_two_times(batch: Batch) -> None:
+def _restored(batch: Batch) -> torch.Tensor:
+    return (batch["bool_masked_pos"] | batch["noised"]) & batch["attention_mask"].bool()
+
+
+def covariance_rows(rows: datasets.Dataset | datasets.IterableDataset) -> Iterator[Row]:
     """
-    Lets a window in which one patch alone is real, which nothing can be taken from, show its next patches, silent ones
-    as good as any. Changes the mask of such windows only.
+    The training rows that the covariance of the leads is estimated from: all, or [`COVARIANCE_ROWS`] evenly chosen of
+    them, of a stream the first.
+
+    Args:
+        rows (`datasets.Dataset` or `datasets.IterableDataset`): Rows of `clean_corpus`.
+
+    Returns:
+        `Iterator[Mapping]`
     """
-    for mask in batch["attention_mask"]:
-        if int(mask.sum()) < 2:
-            mask[int(mask.any(dim=1).int().argmax())] = 1
+    if isinstance(rows, datasets.IterableDataset):
+        yield from rows.take(COVARIANCE_ROWS)
+        return
+    count = min(len(rows), COVARIANCE_ROWS)
+    yield from rows.select([index * len(rows) // count for index in range(count)])
+
+
+def _with_chest_leads(data: TrainingRows, lead_names: tuple[str, ...]) -> TrainingRows:
+    """Validation rows reduced to those that validation can be about."""
+    if data.validation is None:
+        return data
+    kept = data.validation.filter(_HasChestLead(lead_names), input_columns=["lead_ids", "attention_mask"])
+    if not len(kept):
+        raise ValueError("no validation record has a usable chest lead (V1 to V6) and another one: name other sources.")
+    if len(kept) < len(data.validation):
+        logger.warning(
+            "%d of %d validation rows are left out: without a usable chest lead and another one",
+            *(len(data.validation) - len(kept), len(data.validation)),
+        )
+    return replace(data, validation=kept)
+
+
+class _HasChestLead:
+    """A class, so that `datasets` can tell by its state what a cached result is of."""
+
+    def __init__(self, lead_names: tuple[str, ...]):
+        self.lead_names = lead_names
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"lead_names": self.lead_names, "version": __version__}
+
+    def __call__(self, lead_ids: np.ndarray, attention_mask: np.ndarray) -> bool:
+        # Validation sees the first window, which here is the whole row.
+        usable = [self.lead_names[index] for index in np.asarray(lead_ids)[np.asarray(attention_mask).any(axis=1)]]
+        return len(usable) > 1 and any(name in CHEST_LEADS for name in usable)
+
+
+__all__ = ["COVARIANCE_ROWS", "LeadReconstructionCollator", "LeadReconstructionStage", "covariance_rows"]

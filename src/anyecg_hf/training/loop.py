@@ -83,10 +83,13 @@ def run_training(config: TrainingConfig, make_stage: Callable[[Accelerator], Sta
     _check_counts(config.run)
     folder = RunFolder(config)
     with running_accelerator(config.run, choose_trackers(config.run), str(folder.path)) as accelerator:
-        _on_main_process(accelerator, folder.open)
-        stage = _made_in_turn(config, make_stage, accelerator)
-        _on_main_process(accelerator, lambda: folder.write_data_facts(dataclasses.asdict(stage.data.facts)))
-        return TrainingLoop(config, stage, folder, accelerator).run()
+        try:
+            _on_main_process(accelerator, folder.open)
+            stage = _made_in_turn(config, make_stage, accelerator)
+            _on_main_process(accelerator, lambda: folder.write_data_facts(dataclasses.asdict(stage.data.facts)))
+            return TrainingLoop(config, stage, folder, accelerator).run()
+        finally:
+            folder.close()
 
 
 def _check_counts(config: RunConfig) -> None:

@@ -136,7 +136,8 @@ def prepare_model(model: PreTrainedModel, config: RunConfig, accelerator: Accele
         `ValueError`: if sharding is asked for and there is one process.
     """
     if config.activation_checkpointing:
-        model.activation_checkpointing_enable()
+        # The second name is that of earlier versions of transformers, 5.17 for example.
+        getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
     if config.compile:
         model.compile()  # in place, so that weights keep their names
     if config.sharding == "none":

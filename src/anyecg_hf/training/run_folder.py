@@ -3,12 +3,13 @@
 """The folder of a run: what it was told, what it ran with, what it measured."""
 
 import dataclasses
+import errno
 import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shutil import copytree
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -16,6 +17,11 @@ from anyecg_hf.training.checkpoints import replace_file, replace_folder
 from anyecg_hf.training.config_files import different_fields, save_config
 from anyecg_hf.training.configs import TrainingConfig
 from anyecg_hf.version import __version__
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
 
 # Changing these between two parts of a run changes nothing that it computes.
 _FREE_FIELDS = (
@@ -41,6 +47,7 @@ class RunFolder:
         self.final = self.path / "final"
         self.metrics = self.path / "metrics.jsonl"
         self.bad_batches = self.path / "not-finite.json"
+        self._lock_file: TextIO | None = None
         self.data_facts = self.path / "data.json"
 
     def open(self) -> None:
@@ -49,11 +56,12 @@ class RunFolder:
         found its records is no run.
 
         Raises:
-            `ValueError`: if it holds a run and `resume` is not set, or one with other settings.
+            `ValueError`: if it holds a run and `resume` is not set, or one with other settings, or a process is still
+                at work in it.
         """
+        self._lock()
         file = self.path / "config.yaml"
         if not self.data_facts.exists() and not self.checkpoints.exists():
-            self.path.mkdir(parents=True, exist_ok=True)
             save_config(self.config, file)
             _write_json(self.path / "versions.json", library_versions())
             return
@@ -62,6 +70,30 @@ class RunFolder:
                 f"{self.path} holds a run already: go on with it (`--resume true`), or name another `output_dir`."
             )
         self._check_same(yaml.safe_load(file.read_text()))
+
+    def close(self) -> None:
+        """Lets others work in the folder."""
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+    def _lock(self) -> None:
+        """Ends with the process, however that ends. Forked helpers do not keep it, as they would one of `flock`."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if fcntl is None:  # on Windows
+            return
+        file = (self.path / "lock").open("w")
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            raise ValueError(
+                f"another process is training in {self.path}: wait for its end, or end it. The processes that torchrun"
+                " started live on when torchrun itself is killed."
+            ) from error
+        self._lock_file = file
 
     def _check_same(self, before: dict[str, Any]) -> None:
         found = different_fields(before, dataclasses.asdict(self.config))

@@ -57,8 +57,8 @@ class TaskStage(Stage):
         odd += sorted(key for key in found["unexpected_keys"] if key.startswith("anyecg."))
         if odd:
             raise ValueError(
-                f"the model does not fit the weights of {config.checkpoint}, {len(odd)} of which would be random or left"
-                f" out: {', '.join(odd[:4])}. Leave fields that shape the backbone out of `model`."
+                f"the model does not fit the weights of {config.checkpoint}, {len(odd)} of which would be random or"
+                f" left out: {', '.join(odd[:4])}. Leave fields that shape the backbone out of `model`."
             )
         return model
 
