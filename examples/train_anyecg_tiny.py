@@ -4,9 +4,9 @@
 
     python examples/train_anyecg_tiny.py DATA_ROOT --output runs/anyecg-tiny
 
-`DATA_ROOT` holds the corpora's folders (`ptb-xl/`, `ludb/`, ...); `examples/recipes/tiny/` says which records train, and
-how. A run that was interrupted goes on where it stopped. `evaluate_anyecg_tiny.py` reports on fold 9, which is read here
-only to keep its copies out of training.
+`DATA_ROOT` holds the corpora's folders (`ptb-xl/`, `ludb/`, ...); `examples/recipes/tiny/` says which records train,
+and how. A run that was interrupted goes on where it stopped. `evaluate_anyecg_tiny.py` reports on fold 9, which is read
+here only to keep its copies out of training.
 """
 
 import argparse
@@ -135,8 +135,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/anyecg-tiny"), help="folder of the runs")
     parser.add_argument("--checkpoint", type=Path, default=Path(TINY), help="where the finished checkpoint goes")
     parser.add_argument("--cpu", action="store_true", help="train on the CPU, whatever else there is")
+    parser.add_argument("--cache-dir", help="where prepared records are kept")
     arguments = parser.parse_args()
-    stages = load_stages(arguments.data_root, arguments.output, {"run__device": "cpu"} if arguments.cpu else None)
+    overrides = {"run__device": "cpu"} if arguments.cpu else {}
+    overrides |= {"data__cache_dir": arguments.cache_dir} if arguments.cache_dir else {}
+    stages = load_stages(arguments.data_root, arguments.output, overrides)
     train(stages)
     pack_checkpoint(Path(stages.superclass.output_dir) / "final", arguments.checkpoint, provenance_of(stages))
     listing = json.dumps(records_of(stages), indent=1) + "\n"

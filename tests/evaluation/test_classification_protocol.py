@@ -3,10 +3,12 @@
 
 import copy
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tests.evaluation.small_evaluations import (
     CLASSES,
@@ -16,14 +18,18 @@ from tests.evaluation.small_evaluations import (
     write_split,
     written_row,
 )
-from tests.training.small_runs import write_backbone
+from tests.models.tiny import padded_batch
+from tests.training.small_runs import write_backbone, write_tokenizer
 
-from anyecg_hf.corpora.label_tables import SUPERCLASSES
+from anyecg_hf import AnyECGForSequenceClassification, AnyECGTokenizer
 from anyecg_hf.evaluation import evaluate
 from anyecg_hf.evaluation.evaluation_configs import ROWS, BootstrapConfig, EvaluationConfig, RobustnessConfig
+from anyecg_hf.evaluation.metrics import macro_auroc
 from anyecg_hf.evaluation.result_files import render_markdown
+from anyecg_hf.evaluation.table_rows import checkpoint_classes, load_models
 from anyecg_hf.pipelines import RecordAnalyzer
 from anyecg_hf.records import ECGRecord
+from anyecg_hf.training.adapters import AdaptationConfig, LoraSettings, adapt, save_adapted
 from anyecg_hf.training.config_files import load_config
 from anyecg_hf.training.configs import TaskConfig
 from anyecg_hf.training.label_tasks import label_task
@@ -84,12 +90,11 @@ class TestResults:
         for number in range(24, 36):
             written = written_row(number)
             record = ECGRecord(written["signal"].to_millivolts(), 100.0, tuple(written["lead_names"]))
-            with pytest.warns(UserWarning) if False else _quiet():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # written records repeat, which looks odd
                 classes = analyzer.classify(analyzer.clean(record))
             probabilities.append([item.probability for item in classes])
         labels = np.array([[number & 1, number >> 1 & 1] for number in range(24, 36)])
-        from anyecg_hf.evaluation.metrics import macro_auroc
-
         # Windows are kept as float16.
         found = results["rows"]["finetuned"]["figures"]["macro_auroc"]["by_seed"][1]
         assert found == pytest.approx(macro_auroc(labels, np.array(probabilities)), abs=0.03)
@@ -142,20 +147,6 @@ class TestResults:
         for row in changed["rows"].values():
             row["classes"][CLASSES[1]]["auroc"] = None
         assert f"having no positives or no negatives here: {CLASSES[1]}." in render_markdown(changed)
-
-
-class _quiet:
-    """Odd leads of written records warn."""
-
-    def __enter__(self):
-        import warnings
-
-        self._caught = warnings.catch_warnings()
-        self._caught.__enter__()
-        warnings.simplefilter("ignore", UserWarning)
-
-    def __exit__(self, *error):
-        self._caught.__exit__(*error)
 
 
 class TestTasks:
@@ -221,6 +212,35 @@ class TestTasks:
         assert len(chosen) == len(results["task"]["classes"])
 
 
+class TestModels:
+    def test_an_adapter_is_a_checkpoint_too(self, tmp_path):
+        pytest.importorskip("peft")
+        backbone = write_backbone(tmp_path / "backbone")
+        labels = {"id2label": dict(enumerate(CLASSES)), "label2id": {name: place for place, name in enumerate(CLASSES)}}
+        model = AnyECGForSequenceClassification.from_pretrained(
+            backbone, problem_type="multi_label_classification", **labels
+        )
+        adapted = adapt(model, AdaptationConfig(mode="lora", lora=LoraSettings(r=2)))
+        save_adapted(adapted, tmp_path / "adapter")
+        write_tokenizer(tmp_path / "adapter")
+        config = small_evaluation(tmp_path, checkpoint=str(tmp_path / "adapter"))
+        models = load_models(config, torch.device("cpu"))
+        inputs = padded_batch()
+        with torch.no_grad():
+            expected = adapted.eval()(**inputs).logits
+            assert torch.equal(models.classifiers[0](**inputs).logits, expected)
+        assert checkpoint_classes(models, label_task(config.task)) == list(CLASSES)
+
+    def test_that_clean_records_differently_are_refused(self, tmp_path):
+        first, second = (write_classifier(tmp_path / name) for name in ("first", "second"))
+        tokenizer = AnyECGTokenizer.from_pretrained(second)
+        tokenizer.notch_hz = 60.0
+        tokenizer.save_pretrained(second)
+        config = small_evaluation(tmp_path, checkpoint=[str(first), str(second)])
+        with pytest.raises(ValueError, match=r"second clean records differently: \{'notch_hz': \(50\.0, 60\.0\)\}"):
+            load_models(config, torch.device("cpu"))
+
+
 class TestRefusals:
     def test_of_leaks(self, tmp_path):
         rows = [written_row(number) for number in range(24, 36)]
@@ -277,4 +297,3 @@ class TestConfigs:
     def test_there_is_a_recipe_for_every_task(self):
         tasks = {load_config(EvaluationConfig, path).task.name for path in RECIPES}
         assert tasks == {"superclass", "subclass", "rhythm", "anomaly", "arrhythmia", "challenge"}
-        assert len(SUPERCLASSES) == 5

@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import importlib.util
+from types import SimpleNamespace
 
 import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState, is_initialized
+from tests.models.tiny import tiny_quantizer_config
 from tests.training.small_runs import SmallRuns, metrics, train
 
+from anyecg_hf import AnyECGRhythmQuantizer
 from anyecg_hf.training.configs import RunConfig
 from anyecg_hf.training.preparation import make_accelerator, prepare_model, running_accelerator
 from anyecg_hf.training.throughput import Throughput
@@ -65,6 +68,13 @@ class TestAccelerator:
         accelerator = make_accelerator(run_config(sharding="fsdp2"))
         with pytest.raises(ValueError, match='"fsdp2"` needs several processes: start them with torchrun or acc'):
             prepare_model(torch.nn.Linear(2, 2), run_config(sharding="fsdp2"), accelerator)
+
+    def test_a_codebook_trained_by_gradient_is_not_sharded(self):
+        config = run_config(sharding="fsdp2")
+        model = AnyECGRhythmQuantizer(tiny_quantizer_config(codebook_update="loss"))
+        accelerator = SimpleNamespace(num_processes=2, device=torch.device("cpu"))
+        with pytest.raises(ValueError, match='`codebook_update: "loss"` does not go with `run.sharding: "fsdp2"`'):
+            prepare_model(model, config, accelerator)
 
 
 class TestTrackers:

@@ -23,10 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..training.lead_corruption import CHEST_LEADS, LIMB_LEADS, corrupt_leads
+from ..training.lead_corruption import CHEST_LEADS, GIVEN_THREE, LIMB_LEADS, corrupt_leads
 from ..training.windows import Batch, Row, pad_windows, seeded_generator
 
 STANDARD_LEADS = (*LIMB_LEADS, *CHEST_LEADS)
+GIVEN = GIVEN_THREE
 
 # Part of the results -> what it is.
 PARTS = {
@@ -126,4 +127,4 @@ def _without_lead(batch: Batch, index: int) -> Batch:
     return {**batch, "input_values": values, "bool_masked_pos": missing, "noised": noised, "labels": clean}
 
 
-__all__ = ["PARTS", "STANDARD_LEADS", "CorruptedBatch", "clean_batch", "situations", "standard_window"]
+__all__ = ["GIVEN", "PARTS", "STANDARD_LEADS", "CorruptedBatch", "clean_batch", "situations", "standard_window"]

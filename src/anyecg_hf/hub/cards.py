@@ -67,7 +67,7 @@ def _corpora(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _evaluation_results(results: dict[str, Any]) -> list[EvalResult]:
-    auroc = results["superclasses"]["rows"]["fine-tuned"]["macro_auroc"]
+    auroc = results["superclasses"]["rows"]["finetuned"]["macro_auroc"]
     return [
         EvalResult(
             task_type="audio-classification",

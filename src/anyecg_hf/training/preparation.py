@@ -22,6 +22,7 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from transformers import PreTrainedModel
 
+from anyecg_hf.models.anyecg.quantization_anyecg import RhythmCodebook
 from anyecg_hf.training.configs import RunConfig
 
 # The others wait while the first process of a machine reads and cleans the records.
@@ -133,7 +134,7 @@ def prepare_model(model: PreTrainedModel, config: RunConfig, accelerator: Accele
         `nn.Module`: a `DistributedDataParallel` around the model with several processes and copies, else the model.
 
     Raises:
-        `ValueError`: if sharding is asked for and there is one process.
+        `ValueError`: if sharding is asked for and there is one process, or a codebook that is trained by gradient.
     """
     if config.activation_checkpointing:
         # The second name is that of earlier versions of transformers, 5.17 for example.
@@ -145,6 +146,13 @@ def prepare_model(model: PreTrainedModel, config: RunConfig, accelerator: Accele
     if accelerator.num_processes == 1:
         raise ValueError(
             '`run.sharding: "fsdp2"` needs several processes: start them with torchrun or accelerate launch.'
+        )
+    if any(
+        isinstance(module, RhythmCodebook) and module.config.codebook_update == "loss" for module in model.modules()
+    ):
+        raise ValueError(
+            '`codebook_update: "loss"` does not go with `run.sharding: "fsdp2"`: the codebook would be sharded, and could'
+            ' not be started or revived. Use `"ema"`, or `run.sharding: "none"`.'
         )
     return _shard(model.to(accelerator.device), config, accelerator)
 

@@ -112,6 +112,26 @@ def test_a_single_label_problem_gets_probabilities_that_add_up_to_one():
     assert macro_auroc(test.labels, scores) > 0.85
 
 
+def test_what_is_not_known_of_a_class_is_neither_learned_nor_chosen_by(train, validation):
+    known = (
+        replace(train, labels=train.labels.astype(float)),
+        replace(validation, labels=validation.labels.astype(float)),
+    )
+    for fold in known:
+        fold.labels[::3, 1] = np.nan
+    found = fit(*known)
+    expected = fit(train, validation)
+    assert not torch.equal(found.model.classifier.weight, expected.model.classifier.weight)
+    scores, rows = found.scores(validation.signals), np.isfinite(known[1].labels[:, 1])
+    aurocs = [
+        macro_auroc(validation.labels[:, :1], scores[:, :1]),
+        macro_auroc(validation.labels[rows, 1:], scores[rows, 1:]),
+    ]
+    assert found.validation_auroc == pytest.approx(np.mean(aurocs))
+    with pytest.raises(ValueError, match="zeros and ones only"):
+        fit(*known, problem_type="single_label_classification")
+
+
 def test_a_time_budget_ends_the_run_with_at_least_one_epoch(train, validation):
     baseline = fit(train, validation, epochs=10_000, seconds=1e-3)
     assert len(baseline.validation_aurocs) == 1
