@@ -15,7 +15,7 @@ from anyecg_hf.cli.configured import add_configured_parser
 from anyecg_hf.evaluation.evaluation_configs import RobustnessConfig
 from anyecg_hf.training.config_files import save_config
 from anyecg_hf.training.configs import RunConfig
-from anyecg_hf.training.sources import LeakError
+from anyecg_hf.training.leaks import LeakError
 
 
 def parser_with(*add: Callable) -> argparse.ArgumentParser:

@@ -33,7 +33,7 @@ from anyecg_hf.training.adapters import AdaptationConfig, LoraSettings, adapt, s
 from anyecg_hf.training.config_files import load_config
 from anyecg_hf.training.configs import TaskConfig
 from anyecg_hf.training.label_tasks import label_task
-from anyecg_hf.training.sources import LeakError
+from anyecg_hf.training.leaks import LeakError
 
 RECIPES = sorted((Path(__file__).parents[2] / "examples" / "recipes" / "evaluation").glob("*.yaml"))
 

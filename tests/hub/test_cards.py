@@ -149,8 +149,8 @@ class TestText:
             " 21 in training, 4 in fold 8, 3 in fold 9.",
             "| size of the folder | 8.8 MB |",
             "| seed | 5 |",
-            "| PTB-XL, a large publicly available electrocardiography dataset | 651 | CC-BY-4.0 | Wagner et al., PTB-XL,"
-            " a large publicly available electrocardiography dataset, Scientific Data 7 (2020) 154 |",
+            "| PTB-XL, a large publicly available electrocardiography dataset | 651 | CC-BY-4.0 | Wagner et al.,"
+            " PTB-XL, a large publicly available electrocardiography dataset, Scientific Data 7 (2020) 154 |",
             "| codes in use | 98.7 % of 512 |",
             "| perplexity | 301 |",
             "| reconstruction, Pearson r of a lead | median 0.911, quartiles 0.822 to 0.944 |",
@@ -160,7 +160,7 @@ class TestText:
             "| fine-tuned | 0.876 [0.855, 0.898] |  | -0.044 [-0.066, -0.023] |",
             "| hand-crafted features | 0.801 [0.780, 0.823] | +0.075 [+0.054, +0.097] | +0.031 [+0.010, +0.053] |",
             "| linear probe, random backbone, 3 seeds | 0.754 [0.733, 0.776] | +0.122 [+0.101, +0.144] |"
-            " +0.078 [+0.056, +0.100] |",
+            " +0.078 [+0.056, +0.099] |",
         ],
     )
     def test_every_number_is_in_its_place(self, card, line):

@@ -18,7 +18,8 @@ from anyecg_hf import TINY, AnyECGTokenizer
 from anyecg_hf.corpora.leakage.fingerprints import signal_fingerprint
 from anyecg_hf.records import find_records, read_record
 from anyecg_hf.training.configs import DataConfig
-from anyecg_hf.training.sources import LeakError, TrainingRows, load_rows
+from anyecg_hf.training.leaks import LeakError
+from anyecg_hf.training.sources import TrainingRows, load_rows
 
 HELD_OUT_FOLDS = (8, 9, 10)
 PTBXL_NAMES = re.compile(r"(?:HR)?(\d{5})(?:_[hl]r)?")

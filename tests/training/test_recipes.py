@@ -33,8 +33,7 @@ from anyecg_hf.training.label_tasks import label_task
 from anyecg_hf.training.masking import check_masking
 from anyecg_hf.training.model_configs import new_config, shared_with_tokenizer, tokenizer_for
 from anyecg_hf.training.scaling import BatchShape
-from anyecg_hf.training.sources import _check as check_sources
-from anyecg_hf.training.sources import window_patches
+from anyecg_hf.training.sources import check_sources, window_patches
 from anyecg_hf.training.windows import record_time_positions
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"

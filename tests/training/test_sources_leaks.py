@@ -11,7 +11,8 @@ from tests.training.written_records import LEADS, ecg_counts, write_corpora, wri
 from tests.training.written_sources import write_source
 
 from anyecg_hf.training.configs import DataConfig, SourceConfig
-from anyecg_hf.training.sources import LeakError, copy_keys, leak_keys, load_rows
+from anyecg_hf.training.leaks import LeakError, copy_keys, leak_keys
+from anyecg_hf.training.sources import load_rows
 
 
 @pytest.fixture

@@ -31,8 +31,9 @@ from ..training.codes import weights_digest
 from ..training.config_files import parse_config
 from ..training.configs import RECONSTRUCTION_TASK, DataConfig, SourceConfig
 from ..training.lead_reconstruction import covariance_rows
+from ..training.leaks import RowKey, refuse_shared, row_keys, without_copies
 from ..training.run_folder import library_versions
-from ..training.sources import RowKey, _cleaned, _refuse_shared, _row_keys, _without_copies, window_patches
+from ..training.sources import cleaned_source, window_patches
 from .evaluation_configs import BootstrapConfig, EvaluationConfig
 from .lead_estimators import TITLES, LeastSquares, identities, mean_of_leads, model_answers
 from .lead_reconstruction_files import Example, write_lead_results
@@ -154,12 +155,12 @@ def _records(config: DataConfig, tokenizer: AnyECGTokenizer) -> tuple[datasets.D
     patches = window_patches(config, tokenizer)
 
     def cleaned(sources: Sequence[SourceConfig]) -> list[datasets.Dataset]:
-        return [_cleaned(source, config, tokenizer, patches, streaming=False) for source in sources]
+        return [cleaned_source(source, config, tokenizer, patches, streaming=False) for source in sources]
 
     train, test = cleaned(config.train), cleaned(config.held_out)
-    _refuse_shared(train, test, "training")
+    refuse_shared(train, test, "training")
     if config.deduplicate:
-        test = _without_copies(test)
+        test = without_copies(test)
     joined = datasets.concatenate_datasets(test).with_format(ECG_FORMAT)
     columns = joined.select_columns(["lead_ids", "attention_mask", "n_patches"])
     kept = [index for index, row in enumerate(columns) if standard_window(row, tokenizer.lead_names) is not None]
@@ -172,7 +173,7 @@ def _batches(
     rows: datasets.Dataset, tokenizer: AnyECGTokenizer
 ) -> Iterator[tuple[dict[str, torch.Tensor], list[RowKey], np.ndarray]]:
     """Windows of one length, with their keys and scales in mV."""
-    keys = list(_row_keys(rows))
+    keys = list(row_keys(rows))
     by_length: dict[int, list[int]] = {}
     for index, length in enumerate(rows.select_columns(["n_patches"]).with_format(None)["n_patches"]):
         by_length.setdefault(length, []).append(index)

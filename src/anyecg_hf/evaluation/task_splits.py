@@ -24,19 +24,15 @@ from ..models.anyecg import AnyECGTokenizer
 from ..training.classification import labelled_rows
 from ..training.configs import DataConfig, SourceConfig
 from ..training.label_tasks import LabelTask
+from ..training.leaks import RowKey, keys_of, refuse_shared, row_keys, without_copies
 from ..training.sources import (
     DataFacts,
-    RowKey,
     TrainingRows,
-    _cleaned,
-    _joined,
-    _keys_of,
-    _records,
-    _refuse_shared,
-    _row_keys,
-    _without_copies,
-    _without_leaks,
+    cleaned_source,
+    joined_sources,
+    source_records,
     window_patches,
+    without_leaks,
 )
 from .metrics import one_hot
 
@@ -181,18 +177,18 @@ def load_task_data(
     patches = window_patches(config, tokenizer)
 
     def cleaned(sources: Sequence[SourceConfig]) -> list[datasets.Dataset]:
-        return [_cleaned(source, config, tokenizer, patches, streaming=False) for source in sources]
+        return [cleaned_source(source, config, tokenizer, patches, streaming=False) for source in sources]
 
     train, validation, test = cleaned(config.train), cleaned(config.validation), cleaned(config.held_out)
-    _refuse_shared(train, test, "training")
-    _refuse_shared(validation, test, "validation")
-    forbidden = _keys_of(validation)
+    refuse_shared(train, test, "training")
+    refuse_shared(validation, test, "validation")
+    forbidden = keys_of(validation)
     if config.deduplicate:
-        validation, test = _without_copies(validation), _without_copies(test, "test")
+        validation, test = without_copies(validation), without_copies(test, "test")
     facts = DataFacts(validation_rows=sum(map(len, validation)))
     names = [f"{number}: {source.corpus or source.parquet}" for number, source in enumerate(config.train, start=1)]
-    kept = _without_leaks(dict(zip(names, train, strict=True)), forbidden, config, facts)
-    rows = TrainingRows(_joined(kept, [None] * len(kept)), _concatenated(validation), facts)
+    kept = without_leaks(dict(zip(names, train, strict=True)), forbidden, config, facts)
+    rows = TrainingRows(joined_sources(kept, [None] * len(kept)), _concatenated(validation), facts)
     left_out = {}
     if known_classes is not None:
         missing = {name for name in task.class_names if name not in known_classes}
@@ -201,7 +197,7 @@ def load_task_data(
     before = task.class_names
     task, rows = labelled_rows(task, rows, drop_rare)
     left_out |= {name: "too rare to learn" for name in before if name not in task.class_names}
-    raw = _concatenated([_records(source, config, streaming=False) for source in config.held_out])
+    raw = _concatenated([source_records(source, config, streaming=False) for source in config.held_out])
     test_split = _labelled(task, _concatenated(test), "test")
     return TaskData(
         task=task,
@@ -232,9 +228,9 @@ def _labelled(task: LabelTask, rows: datasets.Dataset, name: str) -> TaskSplit:
     kept = [index for index, label in enumerate(labels) if label is not None]
     if not kept:
         raise ValueError(f"no {name} record has labels of the task {task.name!r}: other corpora have.")
-    rows, facts, row_keys = rows.select(kept), facts.select(kept), list(_row_keys(rows.select(kept)))
+    rows, facts, keys = rows.select(kept), facts.select(kept), list(row_keys(rows.select(kept)))
     numbers: dict[RowKey, int] = {}
-    record_of_window = np.array([numbers.setdefault(key, len(numbers)) for key in row_keys])
+    record_of_window = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
     first = np.unique(record_of_window, return_index=True)[1]
     found = np.stack([labels[kept[index]] for index in first])
     return TaskSplit(

@@ -333,15 +333,18 @@ class TrainableWeights:
         return cls(sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes))
 
 
-def save_adapted(model: PreTrainedModel | nn.Module, folder: str | Path) -> None:
+def save_adapted(
+    model: PreTrainedModel | nn.Module, folder: str | Path, state_dict: dict[str, torch.Tensor] | None = None
+) -> None:
     """
     Saves what was trained: a whole model, or an adapter with the configuration of the model that it was trained in.
 
     Args:
         model: From [`adapt`].
         folder (`str` or `Path`): Where to write; made if it is not there.
+        state_dict (`dict[str, torch.Tensor]`, *optional*): Its weights, where the model itself holds only shards of them.
     """
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, state_dict=state_dict)
     if not getattr(model, "peft_config", None):
         return
     inner = model.get_base_model()

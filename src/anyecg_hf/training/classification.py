@@ -158,7 +158,7 @@ class ClassificationStage(Stage):
     def save(self, model: PreTrainedModel, state_dict: dict[str, torch.Tensor], folder: Path) -> None:
         self.tokenizer.save_pretrained(folder)
         if self.config.adaptation.mode == "lora":
-            save_adapted(model, folder)
+            save_adapted(model, folder, state_dict)
             return
         # Of the class that everybody has, whichever trained the weights.
         with torch.device("meta"):

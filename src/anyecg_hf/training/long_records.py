@@ -31,7 +31,8 @@ from anyecg_hf.models.anyecg.modeling_anyecg_tokens import IGNORED_LABEL
 from anyecg_hf.training.annotation_labels import AnnotationTask, annotation_task
 from anyecg_hf.training.configs import FinetuningConfig
 from anyecg_hf.training.label_tasks import MULTI_LABEL
-from anyecg_hf.training.sources import RowKey, TrainingRows, load_rows, window_patches
+from anyecg_hf.training.leaks import RowKey
+from anyecg_hf.training.sources import TrainingRows, load_rows, window_patches
 from anyecg_hf.training.stage import LossTerm
 from anyecg_hf.training.task_stage import TaskStage
 from anyecg_hf.training.token_labels import TOKEN_LABELS, with_token_labels

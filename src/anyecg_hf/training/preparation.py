@@ -147,12 +147,11 @@ def prepare_model(model: PreTrainedModel, config: RunConfig, accelerator: Accele
         raise ValueError(
             '`run.sharding: "fsdp2"` needs several processes: start them with torchrun or accelerate launch.'
         )
-    if any(
-        isinstance(module, RhythmCodebook) and module.config.codebook_update == "loss" for module in model.modules()
-    ):
+    codebooks = [module for module in model.modules() if isinstance(module, RhythmCodebook)]
+    if any(codebook.config.codebook_update == "loss" for codebook in codebooks):
         raise ValueError(
-            '`codebook_update: "loss"` does not go with `run.sharding: "fsdp2"`: the codebook would be sharded, and could'
-            ' not be started or revived. Use `"ema"`, or `run.sharding: "none"`.'
+            '`codebook_update: "loss"` does not go with `run.sharding: "fsdp2"`: the codebook would be sharded, and'
+            ' could not be started or revived. Use `"ema"`, or `run.sharding: "none"`.'
         )
     return _shard(model.to(accelerator.device), config, accelerator)
 
