@@ -147,7 +147,7 @@ class SmallRuns:
                 cache_dir=str(self.root / "cache"),
             ),
             "run": RunConfig(
-                steps=12, precision="float32", device="cpu", seed=3, save_every=4, log_every=3, trackers=[]
+                steps=12, precision="float32", device="cpu", seed=3, save_every=4, log_every=3, trackers=[], plots=False
             ),
             "optimiser": OptimiserConfig(learning_rate=3e-3, warmup_steps=2),
         }

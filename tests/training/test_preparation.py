@@ -116,9 +116,9 @@ class TestThroughput:
 
         clock = iter([100.0, 102.0, 102.0, 110.0, 110.0])
         monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
-        monkeypatch.setattr(module, "training_flops", lambda config, batch, leads, patches: 1e12 * batch)
+        monkeypatch.setattr(module, "training_flops", lambda config, batch, leads, patches, **kind: 1e12 * batch)
         accelerator = make_accelerator(run_config())
-        throughput = Throughput(torch.device("cpu"), peak_tflops=10.0)
+        throughput = Throughput(torch.device("cpu"), RunConfig(steps=1, peak_tflops=10.0))
         mask = torch.ones(4, 3, 5, dtype=torch.long)
         mask[0, 0] = 0
         throughput.count(None, mask)
@@ -131,5 +131,5 @@ class TestThroughput:
         assert throughput.measure(accelerator)["records_per_s"] == 0.0
 
     def test_without_a_known_peak_there_is_no_utilisation(self):
-        throughput = Throughput(torch.device("cpu"))
+        throughput = Throughput(torch.device("cpu"), RunConfig(steps=1))
         assert "model_flop_utilisation" not in throughput.measure(make_accelerator(run_config()))

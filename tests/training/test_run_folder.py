@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from tests.training.small_runs import SmallRuns
+from tests.training.small_runs import SmallRuns, train
 
 from anyecg_hf.training.config_files import load_config
 from anyecg_hf.training.configs import PretrainingConfig
@@ -71,3 +71,13 @@ class TestMetrics:
     def test_a_folder_without_figures_has_nothing_to_cut(self, folder):
         folder.cut_metrics(3)
         assert not folder.metrics.exists()
+
+
+def test_a_run_leaves_a_picture_and_the_use_of_every_code(runs, tmp_path):
+    config = runs.config("quantizer", tmp_path / "run")
+    config.run.plots = True
+    train(config)
+    folder = tmp_path / "run"
+    assert (folder / "metrics.png").stat().st_size > 10_000
+    counts = json.loads((folder / "code_counts.json").read_text())
+    assert [len(codebook) for codebook in counts] == [8] and sum(counts[0]) > 0

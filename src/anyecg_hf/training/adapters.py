@@ -342,7 +342,7 @@ def save_adapted(
     Args:
         model: From [`adapt`].
         folder (`str` or `Path`): Where to write; made if it is not there.
-        state_dict (`dict[str, torch.Tensor]`, *optional*): Its weights, where the model itself holds only shards of them.
+        state_dict (`dict[str, torch.Tensor]`, *optional*): Its weights, where the model itself holds shards of them.
     """
     model.save_pretrained(folder, state_dict=state_dict)
     if not getattr(model, "peft_config", None):

@@ -174,6 +174,8 @@ class RunConfig:
         patience (`int`, *optional*): Validations without improvement after which training ends; by default it goes on.
         trackers (`list[str]`, *optional*): Trackers of Accelerate, for example `[tensorboard, wandb]`. By default
             TensorBoard, if it is installed; `[]` for none.
+        plots (`bool`, *optional*, defaults to `True`): Whether to draw `metrics.png` at the end, where matplotlib is
+            installed.
         peak_tflops (`float`, *optional*): Peak of one device in 10^12 FLOP/s at the run's precision, for the model FLOP
             utilisation; known for usual data-centre GPUs.
     """
@@ -192,6 +194,7 @@ class RunConfig:
     validate_every: int = 250
     patience: int | None = None
     trackers: list[str] | None = None
+    plots: bool = True
     peak_tflops: float | None = None
 
     def __post_init__(self):

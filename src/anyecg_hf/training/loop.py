@@ -146,7 +146,9 @@ class TrainingLoop:
             prefetch=self.data.prefetch,
         )
         self.progress = Progress()
-        self.throughput = Throughput(accelerator.device, self.config.peak_tflops)
+        self.throughput = Throughput(
+            accelerator.device, self.config, stage.predicts_codes, _is_trained(stage.model.base_model)
+        )
         self._sums: dict[str, torch.Tensor] = {}
         self._last: FedBatch | None = None
         accelerator.init_trackers("anyecg", config=tracked_settings(dataclasses.asdict(config)))
@@ -162,6 +164,8 @@ class TrainingLoop:
         finally:
             self.feed.close()
             self.stage.end()
+            if self.config.plots and self.accelerator.is_main_process:
+                self.folder.draw()
 
     def _resume(self) -> None:
         newest = self.checkpoints.newest()
@@ -293,6 +297,7 @@ class TrainingLoop:
     def _log(self, figures: dict[str, float]) -> None:
         if self.accelerator.is_main_process:
             self.folder.log(figures)
+            self.folder.write_details(self.stage.details())
         self.accelerator.log({name: value for name, value in figures.items() if name != "step"}, figures["step"])
 
     @torch.no_grad()
@@ -340,6 +345,11 @@ class TrainingLoop:
             # Copied even if it is the last step: what validation found, thresholds for example, is in there too.
             _on_main_process(self.accelerator, self.folder.copy_best)
         return self.stage.load(self.folder.final).eval()
+
+
+def _is_trained(model: torch.nn.Module) -> bool:
+    """Whether the weights themselves are, rather than adapters beside them."""
+    return any(item.requires_grad and "lora_" not in name for name, item in model.named_parameters())
 
 
 def _on_main_process(accelerator: Accelerator, work: Callable[[], None]) -> None:

@@ -65,6 +65,8 @@ class PretrainingStage(Stage):
         device (`torch.device`): Where records are encoded.
     """
 
+    predicts_codes = True
+
     def __init__(self, config: PretrainingConfig, device: torch.device):
         check_masking(config.masking)
         self.tokenizer = AnyECGTokenizer.from_pretrained(config.tokenizer).to(device)

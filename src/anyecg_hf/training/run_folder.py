@@ -5,6 +5,7 @@
 import dataclasses
 import errno
 import json
+import logging
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,17 +24,20 @@ try:
 except ImportError:
     fcntl = None
 
+logger = logging.getLogger(__name__)
+
 # Changing these between two parts of a run changes nothing that it computes.
 _FREE_FIELDS = (
     *("output_dir", "resume", "data.num_proc", "data.root", "data.cache_dir", "data.prefetch"),
-    *("run.save_every", "run.keep", "run.log_every", "run.trackers", "run.peak_tflops"),
+    *("run.save_every", "run.keep", "run.log_every", "run.trackers", "run.plots", "run.peak_tflops"),
 )
 _LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "peft", "numpy", "scipy", "pywavelets", "safetensors")
 
 
 class RunFolder:
     """
-    `config.yaml`, `versions.json`, `data.json`, `metrics.jsonl`, `checkpoints/` and `final/`.
+    `config.yaml`, `versions.json`, `data.json`, `metrics.jsonl` and its picture `metrics.png`, details such as
+    `code_counts.json`, `checkpoints/` and `final/`.
 
     Args:
         config ([`TrainingConfig`]): The run.
@@ -152,6 +156,22 @@ class RunFolder:
     def copy_best(self) -> None:
         """Makes `final` of `best`."""
         replace_folder(self.final, lambda aside: copytree(self.best, aside, dirs_exist_ok=True))
+
+    def write_details(self, details: dict[str, Any]) -> None:
+        """Replaces the files of what a line of the log has no room for: name -> JSON content."""
+        for name, content in details.items():
+            replace_file(self.path / f"{name}.json", json.dumps(content) + "\n")
+
+    def draw(self) -> None:
+        """Draws `metrics.png`, where matplotlib is installed. That it cannot is no reason for a run to fail."""
+        if not self.metrics.exists():
+            return
+        try:
+            from anyecg_hf.plotting.training_curves import save_training_curves
+
+            save_training_curves(self.metrics, self.path / "metrics.png", title=self.path.name)
+        except (ImportError, OSError) as error:
+            logger.warning("no picture of the run: %s", error)
 
 
 def library_versions() -> dict[str, str]:

@@ -36,7 +36,7 @@ class Stage:
 
     **Attributes:** `model`, a `PreTrainedModel`; `tokenizer`; `collate`, which makes batches of rows; `data`, the rows.
     Class attributes: `selection`, name of the validation figure that the best step is chosen by, `None` for the last
-    step whatever its figures; `more_is_better`, about that figure.
+    step whatever its figures; `more_is_better`, about that figure; `predicts_codes`, whether a code head is at work.
     """
 
     model: PreTrainedModel
@@ -45,6 +45,7 @@ class Stage:
     data: TrainingRows
     selection: ClassVar[str | None] = "loss"
     more_is_better: ClassVar[bool] = False
+    predicts_codes: ClassVar[bool] = False
 
     def counts(self, batch: Batch) -> dict[str, float]:
         """
@@ -69,6 +70,10 @@ class Stage:
 
     def check_health(self) -> dict[str, float]:
         """Called before every line of the log, in every process; raises where going on makes no sense."""
+        return {}
+
+    def details(self) -> dict[str, Any]:
+        """What a line of the log has no room for: name -> JSON content, of the last line. The first process asks."""
         return {}
 
     def end(self) -> None:

@@ -99,7 +99,7 @@ class TaskStage(Stage):
     def save(self, model: PreTrainedModel, state_dict: dict[str, torch.Tensor], folder: Path) -> None:
         self.tokenizer.save_pretrained(folder)
         if self.config.adaptation.mode == "lora":
-            save_adapted(model, folder)
+            save_adapted(model, folder, state_dict)
         else:
             model.save_pretrained(folder, state_dict=state_dict)
 

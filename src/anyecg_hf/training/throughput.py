@@ -9,10 +9,8 @@ from accelerate import Accelerator
 from accelerate.utils import reduce
 from transformers import PreTrainedConfig
 
-from anyecg_hf.training.scaling import training_flops
-
-# Dense peaks with bf16 inputs in 10^12 FLOP/s, from NVIDIA's data sheets, by what torch calls the device.
-_PEAK_TFLOPS = {"A100": 312.0, "H100": 989.0, "H200": 989.0}
+from anyecg_hf.training.configs import RunConfig
+from anyecg_hf.training.scaling import known_peak_flops, training_flops
 
 
 class Throughput:
@@ -21,12 +19,16 @@ class Throughput:
 
     Args:
         device (`torch.device`): Where the model is.
-        peak_tflops (`float`, *optional*): Peak of one device in 10^12 FLOP/s; looked up if not given.
+        config ([`RunConfig`]): Precision, and the device's peak if it is given.
+        predicts_codes (`bool`, *optional*, defaults to `False`): Whether the model has a code head at work.
+        trains_backbone (`bool`, *optional*, defaults to `True`): Whether the backbone's own weights are trained.
     """
 
-    def __init__(self, device: torch.device, peak_tflops: float | None = None):
-        self._device = device
-        self._peak_tflops = peak_tflops or _known_peak(device)
+    def __init__(
+        self, device: torch.device, config: RunConfig, predicts_codes: bool = False, trains_backbone: bool = True
+    ):
+        self._kind = {"code_head": predicts_codes, "weight_gradients": trains_backbone}
+        self._peak_tflops = config.peak_tflops or _known_peak_tflops(device, config)
         self.start()
 
     def start(self) -> None:
@@ -45,7 +47,7 @@ class Throughput:
         batch, leads, patches = attention_mask.shape
         self._records += batch
         self._tokens += int(attention_mask.sum())
-        self._flops += training_flops(config, batch, leads, patches)
+        self._flops += training_flops(config, batch, leads, patches, **self._kind)
 
     def measure(self, accelerator: Accelerator) -> dict[str, float]:
         """
@@ -69,11 +71,11 @@ class Throughput:
         return found
 
 
-def _known_peak(device: torch.device) -> float | None:
+def _known_peak_tflops(device: torch.device, config: RunConfig) -> float | None:
     if device.type != "cuda":
         return None
-    name = torch.cuda.get_device_name(device)
-    return next((peak for known, peak in _PEAK_TFLOPS.items() if known in name), None)
+    peak = known_peak_flops(torch.cuda.get_device_name(device), config.precision)
+    return None if peak is None else peak / 1e12
 
 
 __all__ = ["Throughput"]

@@ -70,6 +70,7 @@ class QuantizerStage(Stage):
         self.collate = QuantizerCollator(WindowSettings(patches, config.data.lead_dropout, offsets))
         self.data = load_rows(config.data, self.tokenizer)
         self.health = CodebookHealth()
+        self._code_counts: list[list[int]] = []
 
     def counts(self, batch: Batch) -> dict[str, float]:
         real = batch["attention_mask"].bool()
@@ -94,8 +95,12 @@ class QuantizerStage(Stage):
         measurement = self.health.measure()
         if not measurement.uses:  # the codebook has not started
             return {}
+        self._code_counts = measurement.counts.tolist()
         self.health.check(measurement, self.model.config)
         return {"perplexity": measurement.perplexity, "codebook_usage": measurement.usage}
+
+    def details(self) -> dict[str, Any]:
+        return {"code_counts": self._code_counts} if self._code_counts else {}
 
     def end(self) -> None:
         self.health.detach()
