@@ -91,6 +91,20 @@ def test_options_after_a_file_replace_its_values(written):
     assert config.data.train[0].folds == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["--resume"], (True, False)),
+        (["--resume", "--run.compile"], (True, True)),
+        (["--resume", "false", "--run.compile=true"], (False, True)),
+        (["--run.compile", "--run.steps", "3"], (False, True)),
+    ],
+)
+def test_an_option_that_is_true_needs_no_value(written, line, expected):
+    config = parse_config(QuantizerTrainingConfig, [*written(QUANTIZER), *line])
+    assert (config.resume, config.run.compile) == expected
+
+
 def test_sources_are_added_to_those_of_a_file(written):
     config = parse_config(
         QuantizerTrainingConfig,

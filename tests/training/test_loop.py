@@ -45,9 +45,10 @@ class TestRun:
         own = {f"{folder}model.safetensors:{name}": value for name, value in model.state_dict().items()}
         assert own.keys() <= found.keys()
         assert all(torch.equal(value, found[name]) for name, value in own.items())
-        expected = {"config.yaml", "versions.json", "data.json", "metrics.jsonl", "checkpoints", "final", "lock"}
-        validated = {"best"} if kind == "finetuning" else set()
-        assert {path.name for path in (tmp_path / "run").iterdir()} == expected | validated
+        expected = {"config.yaml", "versions.json", "data.json", "metrics.jsonl", "records.parquet"}
+        expected |= {"checkpoints", "final", "lock"}
+        expected |= {"finetuning": {"best"}, "quantizer": {"code_counts.json"}}.get(kind, set())
+        assert {path.name for path in (tmp_path / "run").iterdir()} == expected
         assert checkpoint_names(tmp_path / "run") == ["step-00000004", "step-00000007"]
         lines = [line for line in metrics(tmp_path / "run") if "loss" in line]
         assert [line["step"] for line in lines] == [3, 6, 7]

@@ -3,11 +3,9 @@
 """Sub-commands whose options are the fields of a configuration: `anyecg COMMAND --config FILE --field value`."""
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partialmethod
-from itertools import pairwise
 from typing import Any
 
 # No argument begins with it: everything behind the command's name is left to the parser of the configuration.
@@ -52,7 +50,7 @@ def add_configured_parser(
         try:
             config = parse_config(
                 found_class,
-                with_values(found_class, with_shortcuts(shortcuts or {}, options.arguments)),
+                with_shortcuts(shortcuts or {}, options.arguments),
                 prog=f"anyecg {name}",
                 usage=f"anyecg {name} --config FILE [--section.field VALUE ...]",
                 description=description,
@@ -91,34 +89,6 @@ def _tidy_bars() -> None:
         bar.__init__ = partialmethod(bar.__init__, leave=False)
 
 
-def with_values(config_class: type, arguments: Sequence[str]) -> list[str]:
-    """
-    Gives options that are true or false, and have no value, the value true.
-
-    Args:
-        config_class (`type`): The dataclass whose fields are the options.
-        arguments (`Sequence[str]`): Command line, for example `["--resume"]`.
-
-    Returns:
-        `list[str]`: for example `["--resume=true"]`.
-    """
-    flags = set(_flags(config_class))
-    return [
-        f"{argument}=true" if argument in flags and following not in ("true", "false") else argument
-        for argument, following in pairwise([*arguments, ""])
-    ]
-
-
-def _flags(config_class: type, prefix: str = "--") -> list[str]:
-    found = []
-    for item in dataclasses.fields(config_class):
-        if item.type is bool:
-            found.append(f"{prefix}{item.name}")
-        elif dataclasses.is_dataclass(item.type):
-            found += _flags(item.type, f"{prefix}{item.name}.")
-    return found
-
-
 def with_shortcuts(shortcuts: Mapping[str, Callable[[str], list[str]]], arguments: Sequence[str]) -> list[str]:
     """
     Puts what shortcuts stand for in their place.
@@ -148,4 +118,4 @@ def with_shortcuts(shortcuts: Mapping[str, Callable[[str], list[str]]], argument
     return found
 
 
-__all__ = ["add_configured_parser", "with_shortcuts", "with_values"]
+__all__ = ["add_configured_parser", "with_shortcuts"]

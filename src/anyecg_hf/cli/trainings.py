@@ -26,9 +26,11 @@ def train(training: Callable[[Any], Any], config: TrainingConfig) -> int:
     """
     from anyecg_hf.training.checkpoints import CheckpointError
     from anyecg_hf.training.codebook_health import CodebookCollapseError
+    from anyecg_hf.training.console import report_progress
     from anyecg_hf.training.loop import NonFiniteLossError
 
     folder = Path(config.output_dir)
+    report_progress()
     try:
         training(config)
     except (NonFiniteLossError, CodebookCollapseError, CheckpointError) as error:

@@ -22,6 +22,8 @@ import torch
 
 from ..training.config_files import parse_config
 from ..training.label_tasks import label_task
+from ..training.leaks import LeakError, RowKey, leak_keys
+from ..training.record_lists import trained_records
 from ..training.run_folder import library_versions
 from ..training.sources import window_patches
 from .evaluation_configs import ROWS, EvaluationConfig
@@ -61,8 +63,8 @@ def evaluate(config: EvaluationConfig) -> dict[str, Any]:
         `dict`: what `results.json` holds.
 
     Raises:
-        [`~anyecg_hf.training.sources.LeakError`]: if a patient, a record (also under the name that another corpus gives
-            it) or a signal is among the test records and among those of training or validation.
+        [`LeakError`]: if a patient, a record (also under the name that another corpus gives it) or a signal is among
+            the test records and among those of training or validation, here or when a checkpoint was trained.
         `ValueError`: if `output_dir` holds results and `overwrite` is not set; as [`load_task_data`] and
             [`load_models`].
 
@@ -84,6 +86,7 @@ def evaluate(config: EvaluationConfig) -> dict[str, Any]:
         classes = checkpoint_classes(models, task)
     with clock.part("records"):
         data = load_task_data(config.data, models.tokenizer, task, config.task.drop_rare, classes)
+        seen = {name: refuse_seen_records(name, data.test.keys) for name in _checkpoints(config)}
     patches = window_patches(config.data, models.tokenizer)
     fitter = RowFitter(config, models, data, patches, device)
     names = [name for name in ROWS if name in config.rows]
@@ -100,6 +103,7 @@ def evaluate(config: EvaluationConfig) -> dict[str, Any]:
         raise ValueError(f"there is no row to compute: {missing}.")
     protocol = Protocol(data.task)
     results = _results(config, models, data, protocol, fitted, scores, missing, clock)
+    results["models"]["trained_on"] = seen
     with clock.part("robustness"):
         test = RobustnessTest(config.robustness, config.bootstrap, protocol, data, models.tokenizer, patches)
         tested = [fitted[name] for name in fitted if name in config.robustness.rows]
@@ -107,6 +111,39 @@ def evaluate(config: EvaluationConfig) -> dict[str, Any]:
     results["seconds"] = clock.seconds
     write_results(results, folder)
     return results
+
+
+def _checkpoints(config: EvaluationConfig) -> list[str]:
+    return [*config.checkpoints, *([] if config.pretrained is None else [config.pretrained])]
+
+
+def refuse_seen_records(checkpoint: str, test: Sequence[RowKey]) -> dict[str, Any]:
+    """
+    Refuses to evaluate a checkpoint on records that it was trained or selected on.
+
+    Args:
+        checkpoint (`str`): The checkpoint.
+        test (`Sequence[RowKey]`): Test records.
+
+    Returns:
+        `dict`: how many `records` it and its ancestors have seen, and of which checkpoints that is `unknown`.
+
+    Raises:
+        [`LeakError`]: names a pair of records.
+    """
+    seen = trained_records(checkpoint)
+    for record in test:
+        shared = next((key for key in leak_keys(*record) if key in seen.keys), None)
+        if shared is not None:
+            raise LeakError(
+                f"{checkpoint} was trained or selected on {seen.keys[shared]}, which shares its {shared[0]} with the"
+                f" test record {record.corpus}/{record.record_id}: no figure would mean anything."
+            )
+    if seen.unknown:
+        logger.warning(
+            "nobody knows what %s was trained on: it may have seen the test records", ", ".join(seen.unknown)
+        )
+    return {"records": seen.n_records, "unknown": seen.unknown}
 
 
 def _results(

@@ -183,7 +183,13 @@ def _provenance(results: Mapping[str, Any]) -> str:
     table = _table(["split", "records", "windows", "patients", "corpora", "fingerprint"], rows)
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     seconds = ", ".join(f"{name} {value:g}" for name, value in results["seconds"].items())
-    return f"## Records and software\n\n{table}\n\n{versions}\n\nSeconds: {seconds}."
+    seen = "\n".join(
+        f"- {Path(name).parent.name}/{Path(name).name}: {found['records']} records, none of them a test record"
+        + (f"; not known of {len(found['unknown'])} checkpoints on the way" if found["unknown"] else "")
+        for name, found in results["models"].get("trained_on", {}).items()
+    )
+    parts = ["## Records and software", table, seen and f"Trained or selected on:\n\n{seen}", versions]
+    return "\n\n".join([*filter(None, parts), f"Seconds: {seconds}."])
 
 
 def _table(header: list[str], rows: Iterable[list[str]]) -> str:

@@ -5,6 +5,7 @@
 import dataclasses
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,7 +44,8 @@ def parse_config(config_class: type[Config], arguments: Sequence[str], **parser_
 
     Args:
         config_class (`type`): A dataclass of `training.configs`.
-        arguments (`Sequence[str]`): Command line, for example `["--config", "tiny.yaml", "--run.steps", "100"]`.
+        arguments (`Sequence[str]`): Command line, for example `["--config", "tiny.yaml", "--run.steps", "100"]`. An
+            option that is true or false needs no value to be true.
         parser_arguments: As in [`config_parser`].
 
     Returns:
@@ -57,11 +59,30 @@ def parse_config(config_class: type[Config], arguments: Sequence[str], **parser_
 
     try:
         # jsonargparse fills in nested dataclasses on the way; the fields themselves make our class.
-        parsed = parser.instantiate(parser.parse_args(list(arguments)))
+        parsed = parser.instantiate(parser.parse_args(_with_values(config_class, arguments)))
     except ArgumentError as error:
         raise ValueError(f"{config_class.__name__}: {error}") from error
     names = [item.name for item in dataclasses.fields(config_class)]
     return config_class(**{name: parsed[name] for name in names})
+
+
+def _with_values(config_class: type, arguments: Sequence[str]) -> list[str]:
+    """Gives options that are true or false, and have no value, the value true."""
+    flags = set(_flags(config_class))
+    return [
+        f"{argument}=true" if argument in flags and following not in ("true", "false") else argument
+        for argument, following in pairwise([*arguments, ""])
+    ]
+
+
+def _flags(config_class: type, prefix: str = "--") -> list[str]:
+    found = []
+    for item in dataclasses.fields(config_class):
+        if item.type is bool:
+            found.append(f"{prefix}{item.name}")
+        elif dataclasses.is_dataclass(item.type):
+            found += _flags(item.type, f"{prefix}{item.name}.")
+    return found
 
 
 def load_config(config_class: type[Config], path: str | Path, **overrides: Any) -> Config:

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from anyecg_hf.training.classification import ClassificationStage
 from anyecg_hf.training.config_files import parse_config
 from anyecg_hf.training.configs import LABEL_TASKS, LONG_TASKS, RECONSTRUCTION_TASK, TOKEN_TASKS, FinetuningConfig
+from anyecg_hf.training.console import report_progress
 from anyecg_hf.training.lead_reconstruction import LeadReconstructionStage
 from anyecg_hf.training.long_records import LongRecordStage
 from anyecg_hf.training.loop import run_training
@@ -71,6 +72,7 @@ def finetuning_stage(config: FinetuningConfig, device: torch.device) -> Stage:
 
 
 if __name__ == "__main__":
+    report_progress()
     finetune(parse_config(FinetuningConfig, sys.argv[1:]))
 
 

@@ -25,6 +25,7 @@ from anyecg_hf.training.feeding import BatchFeed, FedBatch, validation_batches
 from anyecg_hf.training.optimisation import make_optimiser, set_learning_rate
 from anyecg_hf.training.preparation import prepare_model, running_accelerator, unwrapped
 from anyecg_hf.training.processes import together
+from anyecg_hf.training.record_lists import write_record_list
 from anyecg_hf.training.run_folder import RunFolder
 from anyecg_hf.training.stage import Stage
 from anyecg_hf.training.throughput import Throughput
@@ -87,6 +88,7 @@ def run_training(config: TrainingConfig, make_stage: Callable[[Accelerator], Sta
             _on_main_process(accelerator, folder.open)
             stage = _made_in_turn(config, make_stage, accelerator)
             _on_main_process(accelerator, lambda: folder.write_data_facts(dataclasses.asdict(stage.data.facts)))
+            _on_main_process(accelerator, lambda: write_record_list(stage.data, folder.path))
             return TrainingLoop(config, stage, folder, accelerator).run()
         finally:
             folder.close()
@@ -201,6 +203,7 @@ class TrainingLoop:
                     figures = self._figures(rate, gradient_norm)
                     self._log(figures)
                     bar.set_postfix(loss=f"{figures['loss']:.4f}")
+                    logger.info("step %d of %d, loss %.4f", step, config.steps, figures["loss"])
                 if self.stage.data.validation is not None and (step % config.validate_every == 0 or is_last):
                     self._validate()
                 if step % config.save_every == 0 or is_last or self._is_stale():

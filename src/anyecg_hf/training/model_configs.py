@@ -95,13 +95,16 @@ def tokenizer_for(config: AnyECGQuantizerConfig, given: dict[str, Any]) -> AnyEC
         [`AnyECGTokenizer`]
 
     Raises:
-        `ValueError`: for a field that is the model's.
-        `TypeError`: for an unknown field.
+        `ValueError`: for an unknown field, or one that is the model's.
     """
     twice = sorted(set(given) & set(_SHARED))
     if twice:
         raise ValueError(f"`tokenizer` must not have {', '.join(twice)}: the model's are used.")
-    return AnyECGTokenizer(**{name: getattr(config, name) for name in _SHARED}, **given)
+    shared = {name: getattr(config, name) for name in _SHARED}
+    try:
+        return AnyECGTokenizer(**shared, **given)
+    except TypeError as error:
+        raise ValueError(f"`tokenizer` cannot be built: {error}") from error
 
 
 __all__ = ["check_fields", "check_fixed", "new_config", "shared_with_tokenizer", "tokenizer_for"]

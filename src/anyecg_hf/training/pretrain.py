@@ -20,6 +20,7 @@ from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGForMaskedCodeModeling, A
 from anyecg_hf.training.codes import add_codes
 from anyecg_hf.training.config_files import parse_config
 from anyecg_hf.training.configs import MaskingConfig, PretrainingConfig
+from anyecg_hf.training.console import report_progress
 from anyecg_hf.training.loop import run_training
 from anyecg_hf.training.masking import check_masking, hide_patches
 from anyecg_hf.training.model_configs import new_config, shared_with_tokenizer
@@ -134,6 +135,7 @@ def pretrain(config: PretrainingConfig) -> AnyECGForMaskedCodeModeling:
 
 
 if __name__ == "__main__":
+    report_progress()
     pretrain(parse_config(PretrainingConfig, sys.argv[1:]))
 
 

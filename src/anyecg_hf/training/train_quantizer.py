@@ -22,6 +22,7 @@ from anyecg_hf.models.anyecg import AnyECGQuantizerConfig, AnyECGRhythmQuantizer
 from anyecg_hf.training.codebook_health import CodebookHealth
 from anyecg_hf.training.config_files import parse_config
 from anyecg_hf.training.configs import QuantizerTrainingConfig
+from anyecg_hf.training.console import report_progress
 from anyecg_hf.training.loop import run_training
 from anyecg_hf.training.model_configs import new_config, tokenizer_for
 from anyecg_hf.training.sources import load_rows, window_patches
@@ -169,6 +170,7 @@ def train_quantizer(config: QuantizerTrainingConfig) -> AnyECGRhythmQuantizer:
 
 
 if __name__ == "__main__":
+    report_progress()
     train_quantizer(parse_config(QuantizerTrainingConfig, sys.argv[1:]))
 
 
