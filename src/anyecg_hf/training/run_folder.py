@@ -170,7 +170,7 @@ class RunFolder:
             from anyecg_hf.plotting.training_curves import save_training_curves
 
             save_training_curves(self.metrics, self.path / "metrics.png", title=self.path.name)
-        except (ImportError, OSError) as error:
+        except (ImportError, OSError, ValueError) as error:
             logger.warning("no picture of the run: %s", error)
 
 
