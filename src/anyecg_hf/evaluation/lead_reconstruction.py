@@ -34,6 +34,7 @@ from ..training.lead_reconstruction import covariance_rows
 from ..training.leaks import RowKey, refuse_shared, row_keys, without_copies
 from ..training.run_folder import library_versions
 from ..training.sources import cleaned_source, window_patches
+from .classification_protocol import refuse_seen_records
 from .evaluation_configs import BootstrapConfig, EvaluationConfig
 from .lead_estimators import TITLES, LeastSquares, identities, mean_of_leads, model_answers
 from .lead_reconstruction_files import Example, write_lead_results
@@ -66,8 +67,8 @@ def evaluate_lead_reconstruction(config: EvaluationConfig) -> dict[str, Any]:
         `dict`: what `results.json` holds.
 
     Raises:
-        [`~anyecg_hf.training.sources.LeakError`]: if a test record is a copy of a training record, or of the same
-            patient.
+        [`~anyecg_hf.training.leaks.LeakError`]: if a test record is a copy of a training record, or of the same
+            patient, or if a checkpoint was trained or selected on it.
         `ValueError`: without checkpoint, if no test record has the twelve leads, and if `output_dir` holds results.
     """
     folder = Path(config.output_dir)
@@ -79,6 +80,8 @@ def evaluate_lead_reconstruction(config: EvaluationConfig) -> dict[str, Any]:
     tokenizer = AnyECGTokenizer.from_pretrained(config.checkpoints[0])
     models = [load_lead_model(checkpoint, device) for checkpoint in config.checkpoints]
     train, test, dropped = _records(config.data, tokenizer)
+    records = list(dict.fromkeys(row_keys(test)))
+    seen = {checkpoint: refuse_seen_records(checkpoint, records) for checkpoint in config.checkpoints}
     least_squares = LeastSquares(
         fit_lead_covariance(covariance_rows(train), list(tokenizer.lead_names)).double().numpy()
     )
@@ -98,7 +101,7 @@ def evaluate_lead_reconstruction(config: EvaluationConfig) -> dict[str, Any]:
         "task": {"name": RECONSTRUCTION_TASK, "parts": PARTS, "rows": TITLES, "figures": list(FIGURES)},
         "settings": dataclasses.asdict(config),
         "versions": library_versions(),
-        "models": {"sha256": [weights_digest(model) for model in models]},
+        "models": {"sha256": [weights_digest(model) for model in models], "trained_on": seen},
         "data": {
             "test_windows": len(patients),
             "test_patients": len(set(patients)),

@@ -106,7 +106,7 @@ def save_picture(example: Example, sampling_rate: int, path: Path) -> None:
         reconstruction_mv=example.restored_mv.astype(np.float32),
         reconstruction_rate=sampling_rate,
         title=f"{example.name}: chest leads restored from {', '.join(GIVEN)}",
-        subtitle="The test record of median PSNR. Cleaned signal; the record's own leads where nothing was restored.",
+        subtitle="The test window of median PSNR; cleaned signal.",
     )
     for text in figure.axes[0].get_legend().get_texts():
         if text.get_text().startswith("Reconstruction"):

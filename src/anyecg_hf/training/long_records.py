@@ -246,7 +246,6 @@ class LongRecordStage(TaskStage):
         self.settings, self.data = settings, segments
         model = self.load_model(
             {
-                "num_labels": len(settings.class_names),
                 "id2label": dict(enumerate(settings.class_names)),
                 "label2id": {name: index for index, name in enumerate(settings.class_names)},
                 "problem_type": MULTI_LABEL,

@@ -95,7 +95,6 @@ class TokenLabelStage(TaskStage):
 def token_classifier_settings(task: AnnotationTask) -> dict[str, Any]:
     """Fields of a model's configuration that follow from a task."""
     return {
-        "num_labels": len(task.class_names),
         "id2label": dict(enumerate(task.class_names)),
         "label2id": {name: index for index, name in enumerate(task.class_names)},
         "problem_type": SINGLE_LABEL,
