@@ -43,6 +43,7 @@ def test_long_records_are_evaluated_by_segment_and_by_record(tmp_path):
     assert json.loads((tmp_path / "results" / "results.json").read_text())["units"] == found["units"]
     text = (tmp_path / "results" / "results.md").read_text()
     assert text.count("**6 patients prove nothing") == 2
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["results.json", "results.md"]
     assert "does not say what it was trained on" in text and "| fine-tuned" not in text
 
 

@@ -371,3 +371,9 @@ def test_adapters_train_under_activation_checkpointing_with_the_same_gradients()
     assert found.keys() == expected.keys() and all(gradient is not None for gradient in expected.values())
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_a_checkpoint_of_another_size_is_no_base_of_an_adapter(adapter: tuple[Path, torch.Tensor], tmp_path: Path):
+    built(hidden_size=64).save_pretrained(tmp_path / "other")
+    with pytest.raises(ValueError, match="other.* lacks 38 weights of AnyECGForSequenceClassification"):
+        load_adapted(adapter[0], base=tmp_path / "other")

@@ -209,6 +209,8 @@ def test_values_of_another_type_are_refused_with_the_key(written, changes, key, 
         ({"optimiser": {"learning_rate": -1.0}}, "`learning_rate` must be at least 0, got -1"),
         ({"optimiser": {"layer_decay": 1.2}}, "`layer_decay` must be from 0 to 1, got 1.2"),
         ({"adaptation": {"lora": {"r": 0}}}, "rank `r` of LoRA must be at least 1"),
+        ({"code_weight": -0.1}, "`code_weight` must be at least 0, got -0.1"),
+        ({"task": {"drop_rare": -1}}, "`drop_rare` must be at least 0, got -1"),
     ],
 )
 def test_impossible_numbers_are_refused(written, changes, message):

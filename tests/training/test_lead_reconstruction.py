@@ -50,7 +50,7 @@ def test_counts_are_what_the_loss_is_a_mean_over(runs, tmp_path, loss):
     parts = [{name: value[index : index + 1] for name, value in batch.items()} for index in range(4)]
     losses = [stage.model(**part).loss.item() for part in parts]
     counts = [stage.counts(part)["restoration_loss"] for part in parts]
-    joined = float(stage.terms(stage.model(**batch))["restoration_loss"].value)
+    joined = stage.terms(stage.model(**batch))["restoration_loss"].value.item()
     assert len(set(counts)) > 1 and sum(counts) == stage.counts(batch)["restoration_loss"]
     assert joined == pytest.approx(np.average(losses, weights=counts), rel=1e-5)
 

@@ -5,7 +5,14 @@ import pytest
 from tests.models.tiny import tiny_quantizer_config
 
 from anyecg_hf import AnyECGConfig, AnyECGQuantizerConfig, AnyECGTokenizer
-from anyecg_hf.training.model_configs import check_fields, check_fixed, new_config, shared_with_tokenizer, tokenizer_for
+from anyecg_hf.training.model_configs import (
+    check_fields,
+    check_fixed,
+    load_tokenizer,
+    new_config,
+    shared_with_tokenizer,
+    tokenizer_for,
+)
 
 
 @pytest.mark.parametrize(
@@ -77,3 +84,9 @@ def test_the_tokenizer_section_must_not_repeat_the_model():
 def test_typos_of_the_tokenizer_section_are_refused():
     with pytest.raises((TypeError, ValueError), match="notch"):
         tokenizer_for(tiny_quantizer_config(), {"notch": 60})
+
+
+@pytest.mark.parametrize("path", ["/nowhere/final", "runs/quantizer/final", "./final"])
+def test_a_checkpoint_path_to_nothing_is_not_looked_for_on_the_hub(path):
+    with pytest.raises(ValueError, match=f"there is no checkpoint folder '{path}'"):
+        load_tokenizer(path)

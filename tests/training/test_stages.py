@@ -77,6 +77,10 @@ class TestQuantizer:
         with pytest.raises(ValueError, match="within the 5 warm-up updates, and the codebook was never started"):
             stage.check_finished(stage.model)
 
+    def test_a_run_that_ends_before_the_codebook_starts_is_refused_before_it_begins(self, runs, tmp_path):
+        with pytest.raises(ValueError, match="`run.steps` is 5, and the codebook starts after 5 warm-up updates"):
+            self.stage(runs, tmp_path, run__steps=5)
+
     def test_the_tokenizer_section_is_checked(self, runs, tmp_path):
         with pytest.raises(ValueError, match="`tokenizer` must not have patch_size"):
             self.stage(runs, tmp_path, tokenizer={"patch_size": 300})

@@ -84,7 +84,7 @@ def test_counts_are_what_the_loss_is_a_mean_over(runs, tmp_path):
         one = {name: value[index : index + 1] for name, value in batch.items()}
         losses.append(stage.model(**one).loss.item())
         counts.append(stage.counts(one)["token_loss"])
-    joined = float(stage.terms(stage.model(**batch))["token_loss"].value)
+    joined = stage.terms(stage.model(**batch))["token_loss"].value.item()
     assert sum(counts) == stage.counts(batch)["token_loss"]
     assert joined == pytest.approx(np.average(losses, weights=counts), rel=1e-5)
 

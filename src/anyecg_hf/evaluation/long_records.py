@@ -20,6 +20,7 @@ say so themselves.
 import dataclasses
 import logging
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -103,7 +104,7 @@ def evaluate_long_records(config: EvaluationConfig, steps: int = STEPS) -> dict[
     rows = with_token_labels(rows, settings.task, tokenizer.patch_seconds, keep_all=True)
     units = {}
     for name, of in {"segments": minutes, "records": task}.items():
-        chosen = dataclasses.replace(training, task=of, output_dir=str(folder / "folds" / name))
+        chosen = dataclasses.replace(training, task=of)
         try:
             units[name] = _unit(chosen, config, segment_settings(chosen, tokenizer), rows, backbone, random)
         except _NothingToTell as reason:
@@ -167,17 +168,17 @@ def _unit(
     if len(set(patients)) < 2:
         raise _NothingToTell(f"{len(set(patients))} patient is left: nothing can be held out.")
     features, random_features = mean_embeddings(segments), mean_embeddings(twins)
-    scorers: dict[str, Callable[[int, Fold], np.ndarray]] = {
-        "majority": lambda _, fold: np.tile(labels[fold.train].mean(axis=0), (len(fold.test), 1)),
-        "random_probe": lambda _, fold: _probed(random_features, labels, fold),
-        "probe": lambda _, fold: _probed(features, labels, fold),
-        "windows": lambda number, fold: _trained(training, settings, segments, number, fold),
+    scorers: dict[str, Callable[[Fold], np.ndarray]] = {
+        "majority": lambda fold: np.tile(labels[fold.train].mean(axis=0), (len(fold.test), 1)),
+        "random_probe": lambda fold: _probed(random_features, labels, fold),
+        "probe": lambda fold: _probed(features, labels, fold),
+        "windows": lambda fold: _trained(training, settings, segments, fold),
     }
     folds = patient_folds(patients)
     scores = {name: np.zeros(labels.shape) for name in scorers}
-    for number, fold in enumerate(folds):
+    for fold in folds:
         for name, scorer in scorers.items():
-            scores[name][fold.test] = scorer(number, fold)
+            scores[name][fold.test] = scorer(fold)
     count = len(set(patients))
     return {
         "classes": list(settings.class_names),
@@ -241,12 +242,13 @@ def _scores(model: AnyECGForLongRecordClassification, segments: datasets.Dataset
 
 
 def _trained(
-    training: FinetuningConfig, settings: SegmentSettings, segments: datasets.Dataset, number: int, fold: Fold
+    training: FinetuningConfig, settings: SegmentSettings, segments: datasets.Dataset, fold: Fold
 ) -> np.ndarray:
     chosen = segments.select(fold.train)
-    config = dataclasses.replace(training, output_dir=f"{training.output_dir}/{number}")
     rows = TrainingRows(chosen, None, DataFacts(rows={"fold": len(chosen)}))
-    model = run_training(config, lambda accelerator: LongRecordStage(config, accelerator.device, rows, settings))
+    with tempfile.TemporaryDirectory() as scratch:
+        config = dataclasses.replace(training, output_dir=scratch)
+        model = run_training(config, lambda accelerator: LongRecordStage(config, accelerator.device, rows, settings))
     return _scores(model.eval(), segments.select(fold.test))
 
 

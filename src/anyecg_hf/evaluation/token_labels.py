@@ -18,6 +18,7 @@ A class that occurs in one patient only cannot be learned for that patient; it c
 
 import dataclasses
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -107,7 +108,7 @@ def evaluate_token_labels(config: EvaluationConfig, steps: int = STEPS) -> dict[
 
 def _training(config: EvaluationConfig, checkpoint: str, steps: int) -> FinetuningConfig:
     return FinetuningConfig(
-        output_dir=str(Path(config.output_dir) / "folds"),
+        output_dir=config.output_dir,
         checkpoint=checkpoint,
         task=config.task,
         data=dataclasses.replace(config.data, validation=[], held_out=[], batch_size=_BATCH),
@@ -154,7 +155,7 @@ def _figures(
     pooled: dict[str, list[np.ndarray]] = {name: [] for name in TITLES}
     truth, owners = [], []
     folds = patient_folds(patients)
-    for number, fold in enumerate(folds):
+    for fold in folds:
         known_train, known_test = (_known(labels, rows_of) for rows_of in (fold.train, fold.test))
         train_truth = one_hot(known_train, len(task.class_names))
         truth.append(one_hot(known_test, len(task.class_names)))
@@ -163,7 +164,7 @@ def _figures(
         for name, vectors in (("random_probe", random_features), ("probe", features)):
             probe = FixedProbe.fit(_of_known(vectors, labels, fold.train), train_truth, is_multi_label=False)
             pooled[name].append(probe.scores(_of_known(vectors, labels, fold.test)))
-        pooled["finetuned"].append(_of_known(_trained(training, task, rows, number, fold, patches), labels, fold.test))
+        pooled["finetuned"].append(_of_known(_trained(training, task, rows, fold, patches), labels, fold.test))
     joined, count = np.concatenate(truth), len(set(patients))
     return {
         "classes": list(task.class_names),
@@ -222,13 +223,14 @@ def patch_vectors(backbone: AnyECGModel, rows: datasets.Dataset, patches: int) -
 
 
 def _trained(
-    training: FinetuningConfig, task: AnnotationTask, rows: datasets.Dataset, number: int, fold: Fold, patches: int
+    training: FinetuningConfig, task: AnnotationTask, rows: datasets.Dataset, fold: Fold, patches: int
 ) -> dict[int, np.ndarray]:
     """Probabilities `(N, classes)` of the test rows, by row."""
     chosen = rows.select(fold.train)
-    config = dataclasses.replace(training, output_dir=f"{training.output_dir}/{number}")
     data = TrainingRows(chosen, None, DataFacts(rows={"fold": len(chosen)}))
-    model = run_training(config, lambda accelerator: TokenLabelStage(config, data, task)).eval()
+    with tempfile.TemporaryDirectory() as scratch:
+        config = dataclasses.replace(training, output_dir=scratch)
+        model = run_training(config, lambda accelerator: TokenLabelStage(config, data, task)).eval()
     said = _by_window(model, rows.select(fold.test), patches, lambda _, outputs: outputs.logits[0].softmax(dim=-1))
     return dict(zip(fold.test.tolist(), said, strict=True))
 

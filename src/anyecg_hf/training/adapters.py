@@ -371,7 +371,7 @@ def load_adapted(
         `peft.PeftModel`
 
     Raises:
-        `ValueError`: if the folder does not hold an adapter of this package.
+        `ValueError`: if the folder does not hold an adapter of this package, or the checkpoint is of another size.
         `ImportError`: without PEFT.
     """
     folder = Path(folder)

@@ -15,13 +15,13 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from anyecg_hf.evaluation.metrics import best_thresholds, macro_auroc, one_hot
-from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGForSequenceClassification, AnyECGTokenizer
+from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGForSequenceClassification
 from anyecg_hf.training.adapters import adapt, load_adapted, save_adapted
 from anyecg_hf.training.classifier_with_codes import AnyECGClassifierWithCodes
 from anyecg_hf.training.configs import FinetuningConfig, MaskingConfig
 from anyecg_hf.training.label_tasks import LabelTask, label_task
 from anyecg_hf.training.masking import check_masking, hide_patches
-from anyecg_hf.training.model_configs import check_fields, check_fixed, shared_with_tokenizer
+from anyecg_hf.training.model_configs import check_fields, check_fixed, load_tokenizer, shared_with_tokenizer
 from anyecg_hf.training.pretrain import hidden_codes, with_codes
 from anyecg_hf.training.sources import TrainingRows, load_rows, window_patches
 from anyecg_hf.training.stage import LossTerm, Stage, mean_terms
@@ -82,7 +82,7 @@ class ClassificationStage(Stage):
                 raise ValueError("`code_weight` needs `adaptation.mode: full`, and masking without `complement`.")
         check_fields(AnyECGConfig, config.model)
         task = label_task(config.task)
-        self.tokenizer = AnyECGTokenizer.from_pretrained(config.checkpoint)
+        self.tokenizer = load_tokenizer(config.checkpoint)
         patches = window_patches(config.data, self.tokenizer)
         self.task, self.data = labelled_rows(task, load_rows(config.data, self.tokenizer), config.task.drop_rare)
         if has_codes:
@@ -220,6 +220,11 @@ def labelled_rows(task: LabelTask, data: TrainingRows, drop_rare: int) -> tuple[
             continue
         if not len(rows):
             raise ValueError(f"no {name} record has labels of the task {task.name!r}: other corpora have.")
+        n_before = len(data.train if name == "training" else data.validation)
+        if len(rows) < n_before:
+            logger.warning(
+                "%d of %d %s rows have no label of the task and are left out", n_before - len(rows), n_before, name
+            )
         positives, negatives = count_labels(task, rows)
         for index, label in enumerate(task.class_names):
             if min(positives[index], negatives[index]) < max(drop_rare, 1):

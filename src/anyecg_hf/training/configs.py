@@ -270,7 +270,7 @@ class TaskConfig:
             not; `arrhythmia`: rhythm classes; `challenge`: scored classes of Challenge 2021; `labels`: any SNOMED CT
             codes or native labels. `beats` and `rhythm-spans` label every patch, `long-beats` and `long-rhythm` say
             which of them occur in a long record. `lead-reconstruction` restores missing and noised leads.
-        classes (`list[str]`, *optional*): Classes of the task `labels`.
+        classes (`list[str]`, *optional*): Classes of the task `labels`; SNOMED CT codes in quotes, `["426783006"]`.
         drop_rare (`int`, *optional*, defaults to 0): Classes with fewer positives than this, or negatives, among
             training or validation records are left out and named. With 0 a class without any is an error. Patches
             count in place of records where they are labelled.
@@ -282,6 +282,9 @@ class TaskConfig:
     classes: list[str] | None = None
     drop_rare: int = 0
     segment_s: float | None = None
+
+    def __post_init__(self):
+        _check_range(self, 0, "drop_rare", "segment_s")
 
 
 @dataclass(kw_only=True)
@@ -304,6 +307,9 @@ class FinetuningConfig(TrainingConfig):
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
     code_weight: float = 0.0
     masking: list[MaskingConfig] = field(default_factory=lambda: [MaskingConfig()])
+
+    def __post_init__(self):
+        _check_range(self, 0, "code_weight")
 
 
 __all__ = [

@@ -115,7 +115,10 @@ class BatchFeed:
                     place={"number": self._number, "batches": self._batches.state_dict()},
                 )
             if self._number == before == 0:  # one that was put to the end of an epoch starts with none, too
-                raise ValueError("this process has no rows to train on: there are fewer rows than processes.")
+                raise ValueError(
+                    "this process has no rows to train on: there are fewer rows than processes, or a stream has none of"
+                    " its split, folds and labels, or none that may be trained on."
+                )
             self._batches.set_epoch(self._batches.epoch + 1)
 
 

@@ -14,10 +14,11 @@ import torch
 from torch import nn
 
 from anyecg_hf.evaluation.metrics import pearson_r, psnr_db
-from anyecg_hf.models.anyecg import AnyECGForLeadReconstruction, AnyECGTokenizer
+from anyecg_hf.models.anyecg import AnyECGForLeadReconstruction
 from anyecg_hf.models.anyecg.configuration_anyecg import LEAD_NAMES
 from anyecg_hf.training.configs import FinetuningConfig
 from anyecg_hf.training.lead_corruption import CHEST_LEADS, corrupt_leads
+from anyecg_hf.training.model_configs import load_tokenizer
 from anyecg_hf.training.sources import TrainingRows, load_rows, window_patches
 from anyecg_hf.training.stage import LossTerm
 from anyecg_hf.training.task_stage import TaskStage
@@ -95,7 +96,7 @@ class LeadReconstructionStage(TaskStage):
 
     def __init__(self, config: FinetuningConfig):
         self.config = config
-        self.tokenizer = AnyECGTokenizer.from_pretrained(config.checkpoint)
+        self.tokenizer = load_tokenizer(config.checkpoint)
         model = self.load_model({})
         patches = window_patches(config.data, self.tokenizer)
         offsets = record_time_positions(model.config, patches)

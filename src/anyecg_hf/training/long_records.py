@@ -32,6 +32,7 @@ from anyecg_hf.training.annotation_labels import AnnotationTask, annotation_task
 from anyecg_hf.training.configs import FinetuningConfig
 from anyecg_hf.training.label_tasks import MULTI_LABEL
 from anyecg_hf.training.leaks import RowKey
+from anyecg_hf.training.model_configs import load_tokenizer
 from anyecg_hf.training.sources import TrainingRows, load_rows, window_patches
 from anyecg_hf.training.stage import LossTerm
 from anyecg_hf.training.task_stage import TaskStage
@@ -238,7 +239,7 @@ class LongRecordStage(TaskStage):
                 f" `adaptation.mode: head`, got {config.adaptation.mode!r}."
             )
         self.config = config
-        self.tokenizer = AnyECGTokenizer.from_pretrained(config.checkpoint)
+        self.tokenizer = load_tokenizer(config.checkpoint)
         patches = window_patches(config.data, self.tokenizer)
         if segments is None or settings is None:
             backbone = AnyECGModel.from_pretrained(config.checkpoint, dtype=torch.float32).eval().to(device)

@@ -3,6 +3,7 @@
 """Model configurations from the `model` section of a run."""
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 from huggingface_hub.errors import StrictDataclassError
@@ -83,6 +84,26 @@ def shared_with_tokenizer(tokenizer: AnyECGTokenizer) -> dict[str, Any]:
     return {name: getattr(tokenizer, name) for name in _SHARED}
 
 
+def load_tokenizer(checkpoint: str) -> AnyECGTokenizer:
+    """
+    The tokenizer of the checkpoint that a run starts from.
+
+    Args:
+        checkpoint (`str`): A folder, or a name on the Hub.
+
+    Returns:
+        [`AnyECGTokenizer`]
+
+    Raises:
+        `ValueError`: if it is a path to nothing; as a name it would be looked for on the Hub.
+    """
+    folder = Path(checkpoint)
+    is_path = folder.is_absolute() or len(folder.parts) > 2 or checkpoint.startswith(".")
+    if is_path and not folder.is_dir():
+        raise ValueError(f"there is no checkpoint folder {checkpoint!r}. That of an earlier stage is its `final`.")
+    return AnyECGTokenizer.from_pretrained(checkpoint)
+
+
 def tokenizer_for(config: AnyECGQuantizerConfig, given: dict[str, Any]) -> AnyECGTokenizer:
     """
     Builds the tokenizer of a new quantizer.
@@ -107,4 +128,4 @@ def tokenizer_for(config: AnyECGQuantizerConfig, given: dict[str, Any]) -> AnyEC
         raise ValueError(f"`tokenizer` cannot be built: {error}") from error
 
 
-__all__ = ["check_fields", "check_fixed", "new_config", "shared_with_tokenizer", "tokenizer_for"]
+__all__ = ["check_fields", "check_fixed", "load_tokenizer", "new_config", "shared_with_tokenizer", "tokenizer_for"]

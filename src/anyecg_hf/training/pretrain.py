@@ -23,7 +23,7 @@ from anyecg_hf.training.configs import MaskingConfig, PretrainingConfig
 from anyecg_hf.training.console import report_progress
 from anyecg_hf.training.loop import run_training
 from anyecg_hf.training.masking import check_masking, hide_patches
-from anyecg_hf.training.model_configs import new_config, shared_with_tokenizer
+from anyecg_hf.training.model_configs import load_tokenizer, new_config, shared_with_tokenizer
 from anyecg_hf.training.sources import TrainingRows, load_rows, window_patches
 from anyecg_hf.training.stage import LossTerm, Stage, mean_terms
 from anyecg_hf.training.windows import (
@@ -70,7 +70,7 @@ class PretrainingStage(Stage):
 
     def __init__(self, config: PretrainingConfig, device: torch.device):
         check_masking(config.masking)
-        self.tokenizer = AnyECGTokenizer.from_pretrained(config.tokenizer).to(device)
+        self.tokenizer = load_tokenizer(config.tokenizer).to(device)
         quantizer = self.tokenizer.quantizer
         fixed = {
             **shared_with_tokenizer(self.tokenizer),

@@ -21,6 +21,7 @@ from anyecg_hf.models.anyecg.modeling_anyecg_tokens import IGNORED_LABEL
 from anyecg_hf.training.annotation_labels import AnnotationTask, annotation_task
 from anyecg_hf.training.configs import FinetuningConfig
 from anyecg_hf.training.label_tasks import SINGLE_LABEL
+from anyecg_hf.training.model_configs import load_tokenizer
 from anyecg_hf.training.sources import TrainingRows, load_rows, window_patches
 from anyecg_hf.training.stage import LossTerm
 from anyecg_hf.training.task_stage import TaskStage
@@ -64,7 +65,7 @@ class TokenLabelStage(TaskStage):
 
     def __init__(self, config: FinetuningConfig, data: TrainingRows | None = None, task: AnnotationTask | None = None):
         self.config = config
-        self.tokenizer = AnyECGTokenizer.from_pretrained(config.checkpoint)
+        self.tokenizer = load_tokenizer(config.checkpoint)
         if data is None or task is None:
             task, data = load_token_rows(config, self.tokenizer)
         self.task, self.data = task, data

@@ -64,6 +64,12 @@ class QuantizerStage(Stage):
             raise ValueError(
                 "`model.loss_reduction` must be 'mean': batches that are accumulated are weighed as means."
             )
+        if config.run.steps <= model_config.codebook_warmup_updates:
+            raise ValueError(
+                f"`run.steps` is {config.run.steps}, and the codebook starts after"
+                f" {model_config.codebook_warmup_updates} warm-up updates: train longer, or lower"
+                " `model.codebook_warmup_updates`."
+            )
         self.tokenizer = tokenizer_for(model_config, config.tokenizer)
         patches = window_patches(config.data, self.tokenizer)
         offsets = record_time_positions(model_config, patches)

@@ -1,0 +1,29 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The recipes of tasks other than classification fit their stages."""
+
+from pathlib import Path
+
+import pytest
+
+from anyecg_hf.training.config_files import load_config
+from anyecg_hf.training.configs import LONG_TASKS, RECONSTRUCTION_TASK, TOKEN_TASKS, FinetuningConfig
+from anyecg_hf.training.sources import check_sources
+
+FOLDER = Path(__file__).parents[2] / "examples" / "recipes" / "tiny"
+TASKS = {"lead_reconstruction": (RECONSTRUCTION_TASK,), "beats": TOKEN_TASKS, "long_rhythm": LONG_TASKS}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_recipe_is_of_its_task_and_keeps_folds_apart(name):
+    config = load_config(FinetuningConfig, FOLDER / f"{name}.yaml")
+    check_sources(config.data)
+    assert config.task.name in TASKS[name]
+    assert config.checkpoint == "runs/anyecg-tiny/pretraining/final"
+    assert config.output_dir == f"runs/anyecg-tiny/{name}"
+    parts = {"train": range(1, 8), "validation": [8], "held_out": [9]}
+    for part, folds in parts.items():
+        for source in getattr(config.data, part):
+            assert source.folds == (list(folds) if source.corpus == "ptb-xl" else None)
+    if name == "long_rhythm":
+        assert config.adaptation.mode == "head" and config.task.segment_s % config.data.window_s == 0
