@@ -45,7 +45,7 @@ class TestRun:
         own = {f"{folder}model.safetensors:{name}": value for name, value in model.state_dict().items()}
         assert own.keys() <= found.keys()
         assert all(torch.equal(value, found[name]) for name, value in own.items())
-        expected = {"config.yaml", "versions.json", "data.json", "metrics.jsonl", "records.parquet"}
+        expected = {"config.yaml", "versions.json", "data.json", "metrics.jsonl", "training_records.parquet"}
         expected |= {"checkpoints", "final", "lock"}
         expected |= {"finetuning": {"best"}, "quantizer": {"code_counts.json"}}.get(kind, set())
         assert {path.name for path in (tmp_path / "run").iterdir()} == expected

@@ -1,13 +1,15 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""`anyecg evaluate`: a classification task on test records, beside the rows that belong to it."""
+"""`anyecg evaluate`: a task on test records, beside the rows that belong to it."""
 
 from typing import Any
 
 from anyecg_hf.cli.configured import add_configured_parser
 
-DESCRIPTION = """Evaluates a checkpoint on a classification task: beside the majority class, probes on random and on
-pre-trained backbones, hand-crafted features and a residual network trained from scratch on the same records.
+DESCRIPTION = """Evaluates a checkpoint on a task. Classification: beside the majority class, probes on random and on
+pre-trained backbones, hand-crafted features and a residual network trained from scratch on the same records. Lead
+restoration: beside least squares and the identities of limb leads. Beats, rhythm and long records: by cross-validation
+over patients.
 
   anyecg evaluate --config superclass.yaml
   anyecg evaluate --config superclass.yaml --checkpoint runs/superclass/final --output_dir results
@@ -29,9 +31,12 @@ def _config_class() -> type:
 
 
 def _work(config: Any) -> int:
-    from anyecg_hf.evaluation.classification_protocol import evaluate
+    from anyecg_hf.evaluation.protocols import evaluate_task
 
-    results = evaluate(config)
+    results = evaluate_task(config)
+    if "main_figure" not in results["task"]:
+        print(f"results.json and results.md written to {config.output_dir}")
+        return 0
     figure = results["task"]["main_figure"]
     for row in results["rows"].values():
         found = row["figures"][figure]

@@ -9,7 +9,7 @@ from typing import Any
 
 from .cross_validation import FIGURES
 from .patient_means import shown
-from .result_files import RESULTS_FILE, _table
+from .result_files import RESULTS_FILE, markdown_table
 
 _FIGURE_TITLES = {
     "accuracy": "accuracy",
@@ -66,7 +66,7 @@ def _unit(unit: Mapping[str, Any], task: Mapping[str, Any]) -> str:
         for name, figures in unit["rows"].items()
     ]
     return "\n\n".join(
-        part for part in (words, unit["caveat"] and f"**{unit['caveat']}**", _table(header, rows)) if part
+        part for part in (words, unit["caveat"] and f"**{unit['caveat']}**", markdown_table(header, rows)) if part
     )
 
 

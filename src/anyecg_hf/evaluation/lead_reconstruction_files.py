@@ -13,7 +13,7 @@ import numpy as np
 from .lead_estimators import TITLES
 from .lead_situations import GIVEN, PARTS, STANDARD_LEADS
 from .patient_means import MIN_PATIENTS, shown
-from .result_files import RESULTS_FILE, _table
+from .result_files import RESULTS_FILE, markdown_table
 
 PICTURE = "three_leads.png"
 _FIGURES = {
@@ -85,7 +85,7 @@ def _part(part: str, found: Mapping[str, Any]) -> str:
     for row, figures in found["rows"].items():
         cells = [shown(figures[name], digits) for name, (_, digits) in _FIGURES.items()]
         rows.append([TITLES[row], *cells, shown(found["differences"].get(row, {}).get("psnr_db"), 2, signed=True)])
-    return f"## {PARTS[part]}\n\n{_table(header, rows)}"
+    return f"## {PARTS[part]}\n\n{markdown_table(header, rows)}"
 
 
 def save_picture(example: Example, sampling_rate: int, path: Path) -> None:
@@ -107,10 +107,8 @@ def save_picture(example: Example, sampling_rate: int, path: Path) -> None:
         reconstruction_rate=sampling_rate,
         title=f"{example.name}: chest leads restored from {', '.join(GIVEN)}",
         subtitle="The test window of median PSNR; cleaned signal.",
+        reconstruction_label=f"Restored from {', '.join(GIVEN)}",
     )
-    for text in figure.axes[0].get_legend().get_texts():
-        if text.get_text().startswith("Reconstruction"):
-            text.set_text(f"Restored from {', '.join(GIVEN)}")
     save_figure(figure, path)
 
 

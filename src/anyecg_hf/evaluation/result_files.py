@@ -84,7 +84,7 @@ def _undefined_classes(results: Mapping[str, Any]) -> list[str]:
 
 def _rows_table(results: Mapping[str, Any]) -> str:
     figures = list(next(iter(results["rows"].values()))["figures"])
-    table = _table(
+    table = markdown_table(
         ["row", "seeds", *(TITLES[figure] for figure in figures)],
         (
             [row["title"], str(len(row["seeds"])), *(_with_spread(row["figures"][figure]) for figure in figures)]
@@ -107,7 +107,7 @@ def _differences_tables(results: Mapping[str, Any]) -> str:
         )
         title = results["rows"][reference]["title"]
         tables.append(f"## {title.capitalize()} less each other row\n\nPaired, on the same resamples.\n")
-        tables.append(_table(["row", *(TITLES[figure] for figure in figures)], rows) + "\n")
+        tables.append(markdown_table(["row", *(TITLES[figure] for figure in figures)], rows) + "\n")
     return "\n".join(tables).rstrip()
 
 
@@ -124,7 +124,7 @@ def _classes_table(results: Mapping[str, Any]) -> str:
             for name in results["task"]["classes"]
         )
         header = ["class", "train/val./test", *(row["title"] for row in results["rows"].values())]
-        sections.append(f"{TITLES.get(figure, figure.upper())}\n\n{_table(header, rows)}")
+        sections.append(f"{TITLES.get(figure, figure.upper())}\n\n{markdown_table(header, rows)}")
     return "\n\n".join(sections)
 
 
@@ -141,7 +141,7 @@ def _subgroup_tables(results: Mapping[str, Any]) -> str:
             for name, group in groups.items()
         )
         titles = (row["title"] for row in results["rows"].values())
-        sections.append(_table([_DIMENSIONS[dimension], "records/patients", *titles, ""], rows))
+        sections.append(markdown_table([_DIMENSIONS[dimension], "records/patients", *titles, ""], rows))
     return "\n\n".join(sections)
 
 
@@ -167,7 +167,7 @@ def _robustness_table(results: Mapping[str, Any]) -> str:
         f"{TITLES[main]}, and its paired change against the same records as they are. Noise is added before cleaning;"
         " records that cleaning then refuses (unanswered) count with the class frequencies of the training records."
     )
-    return f"## Robustness\n\n{words}\n\n{_table(header, [clean, *rows])}"
+    return f"## Robustness\n\n{words}\n\n{markdown_table(header, [clean, *rows])}"
 
 
 def _provenance(results: Mapping[str, Any]) -> str:
@@ -180,7 +180,7 @@ def _provenance(results: Mapping[str, Any]) -> str:
         ]
         for name, split in results["data"].items()
     )
-    table = _table(["split", "records", "windows", "patients", "corpora", "fingerprint"], rows)
+    table = markdown_table(["split", "records", "windows", "patients", "corpora", "fingerprint"], rows)
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     seconds = ", ".join(f"{name} {value:g}" for name, value in results["seconds"].items())
     seen = "\n".join(
@@ -192,7 +192,8 @@ def _provenance(results: Mapping[str, Any]) -> str:
     return "\n\n".join([*filter(None, parts), f"Seconds: {seconds}."])
 
 
-def _table(header: list[str], rows: Iterable[list[str]]) -> str:
+def markdown_table(header: list[str], rows: Iterable[list[str]]) -> str:
+    """A Markdown table of cells that are text."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
@@ -214,4 +215,4 @@ def _signed(interval: Mapping[str, Any] | None) -> str:
     return f"{interval['estimate']:+.3f} [{interval['low']:+.3f}, {interval['high']:+.3f}]"
 
 
-__all__ = ["RESULTS_FILE", "render_markdown", "write_results"]
+__all__ = ["RESULTS_FILE", "markdown_table", "render_markdown", "write_results"]

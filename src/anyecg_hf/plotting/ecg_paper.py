@@ -59,6 +59,7 @@ def plot_ecg(
     subtitle: str = "",
     start_s: float = 0.0,
     duration_s: float = 10.0,
+    reconstruction_label: str = "Reconstruction from its rhythm codes",
 ) -> Figure:
     r"""
     Draws a record on ECG paper, 25 mm/s and 10 mm/mV, true to scale at the figure's own size.
@@ -99,6 +100,8 @@ def plot_ecg(
             Where in the record the figure begins, in seconds.
         duration_s (`float`, *optional*, defaults to 10.0):
             How much of it to show, in seconds, at most 60; less where the record ends earlier.
+        reconstruction_label (`str`, *optional*):
+            What the legend calls the reconstruction.
 
     Returns:
         `matplotlib.figure.Figure`: With its own Agg canvas; pyplot is not involved. Its one `Axes` has the millimetre
@@ -148,7 +151,7 @@ def plot_ecg(
     figure, ax = _blank_page(paper.width_mm + 2 * MARGIN_MM, height_mm)
     y_mm = _write_lines(ax, title_lines, MARGIN_MM, 12, _TITLE_MM, weight="bold", gid="title")
     y_mm = _write_lines(ax, subtitle_lines, y_mm, 8, _LINE_MM, color=CAPTION_COLOUR, gid="subtitle")
-    _draw_legend(ax, view, y_mm)
+    _draw_legend(ax, view, y_mm, reconstruction_label)
     draw_grid(ax, MARGIN_MM, paper_y_mm, paper.width_mm, paper.height_mm)
     _draw_paper(ax, view, arrangement, paper, paper_y_mm, gain)
     if panel_leads:
@@ -207,10 +210,10 @@ def _panel_leads(view: ECGView, arrangement: Arrangement) -> list[int]:
     return [index[name.casefold()] for name in STANDARD_LEADS]
 
 
-def _draw_legend(ax: Axes, view: ECGView, y_mm: float) -> None:
+def _draw_legend(ax: Axes, view: ECGView, y_mm: float, reconstruction_label: str) -> None:
     kinds = [
         (RECORD_PEN, "Record", bool(view.usable_leads)),
-        (RECONSTRUCTION_PEN, "Reconstruction from its rhythm codes", view.reconstruction is not None),
+        (RECONSTRUCTION_PEN, reconstruction_label, view.reconstruction is not None),
         (UNUSABLE_PEN, "Unusable lead", bool(view.unusable)),
     ]
     handles: list[Line2D | Patch] = [

@@ -13,7 +13,7 @@ import yaml
 from anyecg_hf.training.leaks import RowKey, leak_keys, row_keys
 from anyecg_hf.training.sources import TrainingRows
 
-RECORDS_FILE = "records.parquet"
+RECORDS_FILE = "training_records.parquet"
 LISTING_FILE = "training_records.json"  # of a packed checkpoint: names only
 # What a run starts from, in its configuration.
 _ANCESTORS = ("checkpoint", "tokenizer")

@@ -36,8 +36,8 @@ _LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "peft", "numpy"
 
 class RunFolder:
     """
-    `config.yaml`, `versions.json`, `data.json`, `records.parquet`, `metrics.jsonl` and its picture `metrics.png`,
-    details such as `code_counts.json`, `checkpoints/` and `final/`.
+    `config.yaml`, `versions.json`, `data.json`, `training_records.parquet`, `metrics.jsonl` and its picture
+    `metrics.png`, details such as `code_counts.json`, `checkpoints/` and `final/`.
 
     Args:
         config ([`TrainingConfig`]): The run.
