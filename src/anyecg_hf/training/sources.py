@@ -214,7 +214,7 @@ def _read(source: SourceConfig, config: DataConfig, streaming: bool) -> datasets
             cache_dir=config.cache_dir,
             **source.options,
         )
-        return datasets.concatenate_datasets(list(found.values())) if split is None else found
+        return joined_sources(found, [None] * len(found)) if split is None else found
     files = sorted(glob(_below(config.root, source.parquet), recursive=True))
     if not files:
         raise ValueError(f"there is no file {_below(config.root, source.parquet)!r}.")
@@ -300,7 +300,8 @@ def joined_sources(
     parts: Mapping[str, datasets.Dataset | datasets.IterableDataset], weights: Sequence[float | None]
 ) -> datasets.Dataset | datasets.IterableDataset:
     """
-    All sources as one dataset.
+    All sources as one dataset. Streams without weights are mixed by their numbers of shards, which for corpora that are
+    read from their own files are records; the shorter ones may begin anew before the longest ends.
 
     Args:
         parts (`Mapping[str, datasets.Dataset]`, or of `datasets.IterableDataset`): Source -> its rows.
@@ -311,8 +312,12 @@ def joined_sources(
     """
     if None not in weights:
         return mix_corpora(parts, dict(zip(parts, weights, strict=True)))
-    joined = datasets.concatenate_datasets(list(parts.values()))
-    return joined if isinstance(joined, datasets.IterableDataset) else joined.with_format(ECG_FORMAT)
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    if any(isinstance(part, datasets.IterableDataset) for part in parts.values()):
+        # Not concatenated: to shuffle or split a concatenation of streams takes the cube of their shards.
+        return mix_corpora(parts, {name: part.num_shards for name, part in parts.items()})
+    return datasets.concatenate_datasets(list(parts.values())).with_format(ECG_FORMAT)
 
 
 __all__ = [
