@@ -192,9 +192,7 @@ class TestRefusals:
     def test_shapes_that_do_not_agree_are_named(self):
         arguments = batch([[0, 1]])
         arguments["patches"] = arguments["patches"][..., :50]
-        told = (
-            r"for codes .* of shape \(1, 1, 2\) expected .*'patches': \(1, 1, 2, 75\).*, got .*\(1, 1, 2, 50\)"
-        )
+        told = r"for codes .* of shape \(1, 1, 2\) expected .*'patches': \(1, 1, 2, 75\).*, got .*\(1, 1, 2, 50\)"
         with pytest.raises(ValueError, match=told):
             gathered(**arguments)
 
