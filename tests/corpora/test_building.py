@@ -46,13 +46,13 @@ class Written(ECGCorpusBuilder):
     )
 
     def list_entries(self, files: CorpusFiles) -> Iterator[CorpusEntry]:
-        for path in files.matching("*.npy"):
+        for path in files.matching("*.txt"):
             pure = PurePosixPath(path)
             yield CorpusEntry(pure.stem, path, split=pure.parent.name, patient_id="p", native_labels=("A", "N"))
 
     def read(self, entry: CorpusEntry, files: CorpusFiles) -> CorpusRecord:
         path = files.local(entry.path)
-        samples = np.load(path)
+        samples = np.loadtxt(path, dtype=np.int16, ndmin=2)
         if samples.shape[1] < 10:
             raise RecordError(entry.path, "at least 10 samples", f"{samples.shape[1]}")
         if samples.shape[0] == 1:
@@ -73,13 +73,17 @@ def root(tmp_path: Path) -> Path:
     for split, names in {"train": "abc", "test": "d"}.items():
         (root / split).mkdir(parents=True)
         for number, name in enumerate(names):
-            np.save(root / split / f"{name}.npy", stored(2, 1, number).samples)
+            save(root / split / f"{name}.txt", stored(2, 1, number).samples)
     return root
 
 
 @pytest.fixture
 def cache_dir(tmp_path: Path) -> Path:
     return tmp_path / "cache"
+
+
+def save(path: Path, samples: np.ndarray) -> None:
+    np.savetxt(path, samples, fmt="%d")
 
 
 def names(dataset) -> list[str]:
@@ -109,36 +113,36 @@ def test_labels_are_mapped_and_kept(root, cache_dir):
 
 
 def test_records_that_cannot_be_used_are_left_out_listed_and_counted(root, cache_dir, caplog):
-    np.save(root / "train" / "b.npy", np.zeros((2, 5), dtype=np.int16))
+    save(root / "train" / "b.txt", np.zeros((2, 5), dtype=np.int16))
     with caplog.at_level(logging.WARNING):
         found = load_corpus("written", root, split="train", cache_dir=cache_dir)
     assert names(found) == ["a", "c"]
     assert "written: 1 records were left out, the first of them b" in caplog.text
     (line,) = corpus_builder("written", root, cache_dir=cache_dir).report.skipped
-    assert (line.record_id, line.path, line.outcome) == ("b", "train/b.npy", "skipped")
-    assert line.reason == "train/b.npy: expected at least 10 samples, found 5."
+    assert (line.record_id, line.path, line.outcome) == ("b", "train/b.txt", "skipped")
+    assert line.reason == "train/b.txt: expected at least 10 samples, found 5."
 
 
 @pytest.mark.parametrize("num_proc", [None, 2])
 def test_strict_names_the_record(root, cache_dir, num_proc):
-    np.save(root / "train" / "b.npy", np.zeros((2, 5), dtype=np.int16))
-    with pytest.raises(RecordError, match=r"train/b.npy: expected at least 10 samples, found 5"):
+    save(root / "train" / "b.txt", np.zeros((2, 5), dtype=np.int16))
+    with pytest.raises(RecordError, match=r"train/b.txt: expected at least 10 samples, found 5"):
         load_corpus("written", root, strict=True, cache_dir=cache_dir, num_proc=num_proc)
 
 
 def test_a_stream_logs_once_what_it_leaves_out(root, caplog):
-    np.save(root / "train" / "b.npy", np.zeros((2, 5), dtype=np.int16))
+    save(root / "train" / "b.txt", np.zeros((2, 5), dtype=np.int16))
     stream = load_corpus("written", root, split="train", streaming=True)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             assert names(stream) == ["a", "c"]
-    assert caplog.text.count("left out: train/b.npy") == 1
+    assert caplog.text.count("left out: train/b.txt") == 1
 
 
 def test_oddities_are_noted_and_the_record_kept(root, cache_dir):
-    np.save(root / "train" / "a.npy", stored(1, 1).samples)  # one lead: `read` warns
-    np.save(root / "train" / "b.npy", np.zeros((2, 100), dtype=np.int16))
-    np.save(root / "train" / "c.npy", np.array([[0, 32000] * 50] * 2, dtype=np.int16))
+    save(root / "train" / "a.txt", stored(1, 1).samples)  # one lead: `read` warns
+    save(root / "train" / "b.txt", np.zeros((2, 100), dtype=np.int16))
+    save(root / "train" / "c.txt", np.array([[0, 32000] * 50] * 2, dtype=np.int16))
     builder = corpus_builder("written", root, cache_dir=cache_dir)
     builder.download_and_prepare(num_proc=2)
     assert names(builder.as_dataset(split="train")) == ["a", "b", "c"]
@@ -150,12 +154,12 @@ def test_oddities_are_noted_and_the_record_kept(root, cache_dir):
 
 
 def test_a_record_id_counts_once(root, cache_dir):
-    np.save(root / "test" / "a.npy", stored(2, 1).samples)
+    save(root / "test" / "a.txt", stored(2, 1).samples)
     builder = corpus_builder("written", root, cache_dir=cache_dir)
     builder.download_and_prepare()
     assert sorted(name for split in builder.as_dataset().values() for name in names(split)) == ["a", "b", "c", "d"]
     (line,) = builder.report.skipped
-    assert line.reason.startswith("the same record id as test/a.npy")
+    assert line.reason.startswith("the same record id as test/a.txt")
     with pytest.raises(CorpusError, match="every record, each once"):
         load_corpus("written", root, strict=True, cache_dir=cache_dir / "strict")
 
@@ -168,7 +172,7 @@ def test_leads_are_put_into_the_order_asked_for(root, cache_dir):
 
 
 def test_records_without_a_lead_asked_for_are_left_out(root, cache_dir):
-    np.save(root / "train" / "b.npy", stored(3, 1).samples)
+    save(root / "train" / "b.txt", stored(3, 1).samples)
     builder = corpus_builder("written", root, leads=["V1"], cache_dir=cache_dir)
     builder.download_and_prepare()
     assert names(builder.as_dataset(split="train")) == ["b"]
@@ -177,15 +181,15 @@ def test_records_without_a_lead_asked_for_are_left_out(root, cache_dir):
 
 
 def test_a_corpus_without_one_usable_record_is_an_error(root, cache_dir):
-    for path in root.rglob("*.npy"):
-        np.save(path, np.zeros((2, 5), dtype=np.int16))
+    for path in root.rglob("*.txt"):
+        save(path, np.zeros((2, 5), dtype=np.int16))
     with pytest.raises(CorpusError, match="expected records that can be read, found none; 4 were left out, first"):
         load_corpus("written", root, cache_dir=cache_dir)
 
 
 def test_a_changed_corpus_is_prepared_anew(root, cache_dir):
     assert len(load_corpus("written", root, split="train", cache_dir=cache_dir)) == 3
-    np.save(root / "train" / "e.npy", stored(2, 1, 9).samples)
+    save(root / "train" / "e.txt", stored(2, 1, 9).samples)
     assert len(load_corpus("written", root, split="train", cache_dir=cache_dir)) == 4
 
 
@@ -293,14 +297,14 @@ def test_rows_wait_for_being_written_as_long_as_they_are_few_bytes(root, cache_d
     builder = corpus_builder("written", root, cache_dir=cache_dir)
     monkeypatch.setattr(CorpusFiles, "of_folder", classmethod(lambda cls, *_: files))
     for row_bytes, n_rows in ((1 << 20, 64), (16 << 20, 4), (1 << 30, 1)):
-        paths = tuple(f"train/{name}.npy" for name in "abc")
+        paths = tuple(f"train/{name}.txt" for name in "abc")
         files = CorpusFiles(root, paths, n_bytes=3 * row_bytes)
         builder._split_generators(datasets.StreamingDownloadManager())
         assert builder._writer_batch_size == n_rows
 
 
 def test_reasons_name_files_below_the_root(root, cache_dir):
-    np.save(root / "train" / "a.npy", stored(1, 1).samples)
+    save(root / "train" / "a.txt", stored(1, 1).samples)
     builder = corpus_builder("written", root, cache_dir=cache_dir)
     builder.download_and_prepare()
-    assert builder.report.noted[0].reason == "train/a.npy: one lead only."
+    assert builder.report.noted[0].reason == "train/a.txt: one lead only."

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """NumPy files: `.npy` with the signal alone, `.npz` with rate, leads, unit and patient beside it."""
 
+import threading
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from .stated_fields import FIELD_NAMES, StatedFields, as_plain
 _NPY_MAGIC = b"\x93NUMPY"
 _ZIP_MAGIC = b"PK\x03\x04"
 _SIGNAL = "signal"
+# NumPy parses an array's header as Python. CPython before 3.11.8 (gh-106905) may fail where two threads parse at once,
+# and `datasets` reads the shards of a shuffled stream in threads.
+_HEADERS = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ def _open(path: Path, options: ReadOptions) -> ArraySource:
 def _load(path: Path) -> _Contents:
     try:
         # An `.npy` file is mapped into memory: pieces are read when they are asked for.
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        with _HEADERS:
+            loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return _Contents(loaded, StatedFields(path, {}))
         with loaded as archive:
@@ -112,7 +117,8 @@ def _contents_of(path: Path, archive: "np.lib.npyio.NpzFile") -> _Contents:
 def _array(path: Path, archive: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
     info = archive.zip.getinfo(f"{name}.npy")
     check_expansion(path, f"an array {name!r}", info.file_size, info.compress_size)
-    array = archive[info.filename]
+    with _HEADERS:
+        array = archive[info.filename]
     if not isinstance(array, np.ndarray):  # numpy gives the bytes of whatever else there is
         raise RecordError(path, f"an array {name!r}", "other data")
     return array
