@@ -25,7 +25,6 @@ COLLATE = PatchCollator(keys=("superclasses",))
 def collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
     """Cleaned rows -> what the model takes, `labels` `(B, 5)` float32 of 0 and 1."""
     batch = COLLATE(rows)
-    del batch["scale"]  # the model has no use for it
     present = batch.pop("superclasses")
     return {**batch, "labels": torch.tensor([[float(name in found) for name in CLASSES] for found in present])}
 

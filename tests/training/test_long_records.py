@@ -88,6 +88,7 @@ def test_embeddings_are_those_that_the_model_computes_of_the_whole_record(runs, 
         "input_values": torch.tensor(whole["input_values"].astype(np.float32))[None],
         "attention_mask": torch.tensor(whole["attention_mask"])[None].long(),
         "lead_ids": torch.tensor(whole["lead_ids"].astype(np.int64))[None],
+        "scale": torch.tensor([float(whole["scale"])]),
     }
     with torch.no_grad():
         expected = model(**batch)

@@ -89,4 +89,4 @@ def test_labels_are_one_where_a_superclass_is_stated():
     rows = [{**row, "lead_ids": [0, 1], "scale": 1.0, "superclasses": found} for found in (["CD", "NORM"], [], ["HYP"])]
     batch = trainer_finetune.collate(rows)
     assert batch["labels"].tolist() == [[1, 0, 0, 1, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
-    assert set(batch) == {"input_values", "attention_mask", "lead_ids", "labels"}
+    assert set(batch) == {"input_values", "attention_mask", "lead_ids", "scale", "labels"}

@@ -34,6 +34,7 @@ def numbered(leads: int, patches: int, lead_ids: np.ndarray | None = None, **col
         "input_values": np.repeat(numbers[..., None], 4, axis=2).astype(np.float16),
         "attention_mask": np.ones((leads, patches), dtype=bool),
         "lead_ids": np.arange(leads, dtype=np.int16) if lead_ids is None else np.asarray(lead_ids, dtype=np.int16),
+        "scale": np.float32(0.25),
         "codes": numbers.astype(np.int16),
         "n_leads": leads,
         "n_patches": patches,
@@ -124,9 +125,42 @@ class TestBatches:
         collate, generator = WindowCollator(WindowSettings(10, lead_dropout=1.0)), seeded_generator(0)
         for _ in range(20):
             batch = collate([numbered(6, 40)], generator)
-            first = batch["input_values"][0, :, 0, 0]
-            assert torch.equal(batch["lead_ids"][0], (first / 100).floor().long())
-            assert torch.equal(batch["input_values"][0, :, :, 0], first[:, None] + torch.arange(10))
+            values = batch["input_values"][0, :, :, 0] * (batch["scale"] / 0.25).nan_to_num(1.0)
+            step = values[0, 1] - values[0, 0]  # 1, or what it became in a window brought to unit spread
+            torch.testing.assert_close(values.diff(dim=1), step.expand(len(values), 9), rtol=1e-3, atol=0.0)
+            assert torch.equal(batch["lead_ids"][0], (values[:, 0] / step / 100 + 1e-3).floor().long())
+
+    def test_windows_with_fewer_leads_are_brought_to_unit_spread(self):
+        collate, generator = WindowCollator(WindowSettings(10, lead_dropout=1.0)), seeded_generator(0)
+        record = numbered(6, 10)
+        record["input_values"] = (1 + np.arange(6, dtype=np.float16))[:, None, None] * np.ones((6, 10, 4), np.float16)
+        record["attention_mask"][:, 7:] = False
+        seen = set()
+        for _ in range(50):
+            batch = collate([record], generator)
+            leads = batch["lead_ids"][0]
+            seen.add(len(leads))
+            real = batch["input_values"][0, :, :7]
+            spread_mv = 0.25 if len(leads) == 6 else 0.25 * (1.0 + leads).square().mean().sqrt()
+            if len(leads) < 6:
+                torch.testing.assert_close(real.square().mean(), torch.tensor(1.0))
+            if batch["scale"].isfinite().all():
+                torch.testing.assert_close(batch["scale"], torch.tensor([float(spread_mv)]))
+                in_mv = (real * batch["scale"])[:, 0, 0]
+                torch.testing.assert_close(in_mv, 0.25 * (1.0 + leads))
+        assert seen >= {1, 2, 3, 6}
+
+    def test_a_window_of_silence_is_left_as_it_is(self):
+        record = numbered(6, 10)
+        record["input_values"][...] = 0.001
+        batch = WindowCollator(WindowSettings(10, lead_dropout=1.0))([record], seeded_generator(1))
+        assert len(batch["lead_ids"][0]) < 6 and (batch["input_values"] < 0.01).all()
+
+    def test_the_scale_is_sometimes_unknown_in_training_and_never_elsewhere(self):
+        collate, rows = WindowCollator(WindowSettings(4)), [numbered(1, 4)] * 500
+        unknown = collate(rows, seeded_generator(0))["scale"].isnan()
+        assert 0.05 < unknown.float().mean() < 0.15
+        assert (collate(rows)["scale"] == 0.25).all()
 
     def test_shapes_and_types_are_those_that_models_take(self):
         batch = WindowCollator(WindowSettings(10))([numbered(2, 25), numbered(12, 7)])
@@ -134,6 +168,7 @@ class TestBatches:
             "input_values": ((2, 12, 10, 4), torch.float32),
             "attention_mask": ((2, 12, 10), torch.int64),
             "lead_ids": ((2, 12), torch.int64),
+            "scale": ((2,), torch.float32),
         }
 
     @pytest.mark.parametrize("size", [(1, 3), (2, 10), (12, 10)])

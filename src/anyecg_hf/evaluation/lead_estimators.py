@@ -126,7 +126,7 @@ def model_answers(
     Returns:
         `tuple`: reconstructions and linear estimates `(B, L, N, S)`, one a model.
     """
-    names = ("input_values", "attention_mask", "lead_ids", "bool_masked_pos", "noised")
+    names = ("input_values", "attention_mask", "lead_ids", "scale", "bool_masked_pos", "noised")
     restored, linear = [], []
     for model in models:
         outputs = model(**{name: tensors[name].to(model.device) for name in names})

@@ -371,7 +371,8 @@ class RecordAnalyzer:
         return total / tokens
 
     def _model_inputs(self, window: BatchFeature) -> dict[str, Any]:
-        return {name: window[name].to(self.device) for name in ("input_values", "attention_mask", "lead_ids")}
+        names = ("input_values", "attention_mask", "lead_ids", "scale")
+        return {name: window[name].to(self.device) for name in names}
 
 
 def _nothing_usable(record: ECGRecord | RecordSource, unusable: dict[int, str]) -> ValueError:

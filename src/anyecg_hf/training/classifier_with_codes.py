@@ -61,7 +61,7 @@ class AnyECGClassifierWithCodes(AnyECGForSequenceClassification):
         loss, code_loss = classified.loss, None
         if codes is not None:
             hidden = self.anyecg(
-                input_values, attention_mask, lead_ids, bool_masked_pos, time_offset=time_offset
+                input_values, attention_mask, lead_ids, bool_masked_pos, time_offset=time_offset, **kwargs
             ).last_hidden_state
             shape = (*input_values.shape[:3], self.config.num_quantizers, self.config.codebook_size)
             code_loss = masked_code_loss(self.code_head(hidden).view(shape), codes, bool_masked_pos)

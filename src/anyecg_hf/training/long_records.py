@@ -105,21 +105,22 @@ def record_windows(rows: Iterable[Row], window_patches: int) -> Iterator[dict[st
         `ValueError`: if rows do not follow each other.
     """
     held: dict[str, np.ndarray] = {}
-    reached, lead_ids = None, None
+    reached, facts = None, {}
     for row in rows:
         if reached is not None and row["first_patch"] != reached:
             raise ValueError(
                 f"record {row['corpus']}/{row['record_id']}: after patch {reached} comes {row['first_patch']}. If two"
                 " sources have it, set `data.deduplicate: true`."
             )
-        reached, lead_ids = row["first_patch"] + row["n_patches"], np.asarray(row["lead_ids"]).astype(np.int64)
+        reached = row["first_patch"] + row["n_patches"]
+        facts = {"lead_ids": np.asarray(row["lead_ids"]).astype(np.int64), "scale": np.float32(row["scale"])}
         piece = {name: np.asarray(row[name]).astype(dtype) for name, dtype in _DTYPES.items()}
         held = {name: np.concatenate((held[name], piece[name]), axis=_TIME_AXIS[name]) for name in held} or piece
         while len(held[TOKEN_LABELS]) >= window_patches:
-            yield {**_cut(held, slice(window_patches)), "lead_ids": lead_ids}
+            yield {**_cut(held, slice(window_patches)), **facts}
             held = _cut(held, slice(window_patches, None))
     if held and len(held[TOKEN_LABELS]):
-        yield {**held, "lead_ids": lead_ids}
+        yield {**held, **facts}
 
 
 def _cut(arrays: Mapping[str, np.ndarray], span: slice) -> dict[str, np.ndarray]:

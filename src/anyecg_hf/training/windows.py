@@ -24,6 +24,10 @@ USUAL_LEADS = {
     6: ("I", "II", "III", "aVR", "aVL", "aVF"),
 }
 _USUAL_SHARE = 0.5
+# Of windows in training, so that a model can do without.
+_UNKNOWN_SCALE_SHARE = 0.1
+# Power, relative to a record's, below which a window has nothing to be brought to unit spread.
+_SILENCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,18 @@ class WindowCollator:
 
         Returns:
             `dict[str, torch.Tensor]`: `input_values` `(B, L, N, S)` float32, `attention_mask` `(B, L, N)` int64,
-            `lead_ids` `(B, L)` int64, and what the subclass adds.
+            `lead_ids` `(B, L)` int64, `scale` `(B,)` float32 in mV, and what the subclass adds. Where leads were left
+            out, the others are brought to unit spread, as the tokenizer would. Of some windows the scale is NaN, so
+            that it is not relied on.
         """
         places = [self.windows.place(row, generator) for row in rows]
         batch = pad_windows(rows, places)
+        if generator is not None:
+            _rescale(
+                batch, torch.tensor([len(leads) < row["n_leads"] for row, (leads, _) in zip(rows, places, strict=True)])
+            )
+            unknown = torch.rand(len(rows), generator=generator) < _UNKNOWN_SCALE_SHARE
+            batch["scale"] = batch["scale"].masked_fill(unknown, float("nan"))
         if self.windows.time_positions is not None and generator is not None:
             latest = max(self.windows.time_positions - batch["attention_mask"].shape[2], 0)
             batch["time_offset"] = torch.randint(latest + 1, (len(rows),), generator=generator)
@@ -135,19 +147,30 @@ def pad_windows(rows: Sequence[Row], places: Sequence[tuple[np.ndarray, slice]])
         places (`Sequence[tuple]`): Leads and patches of each window.
 
     Returns:
-        `dict[str, torch.Tensor]`: `input_values`, `attention_mask` and `lead_ids`.
+        `dict[str, torch.Tensor]`: `input_values`, `attention_mask`, `lead_ids` and `scale`.
     """
     features = [
         {
             "input_values": np.asarray(row["input_values"])[leads, span].astype(np.float32),
             "attention_mask": np.asarray(row["attention_mask"])[leads, span].astype(np.int64),
             "lead_ids": np.asarray(row["lead_ids"])[leads].astype(np.int64),
+            "scale": np.float32(row["scale"]),
         }
         for row, (leads, span) in zip(rows, places, strict=True)
     ]
     batch = pad_features(features, padding=True, max_length=None, return_tensors="pt")
     # Copied into memory as torch aligns it: on a CPU the last bits of a product depend on the alignment of NumPy's.
     return {name: value.clone() for name, value in batch.items()}
+
+
+def _rescale(batch: Batch, chosen: torch.Tensor) -> None:
+    """Brings the chosen windows `(B,)` to unit spread over their real patches, in place; in mV they stay the same."""
+    real = batch["attention_mask"].bool()
+    real_samples = (real.sum(dim=(1, 2)) * batch["input_values"].shape[-1]).clamp(min=1)
+    power = batch["input_values"].square().mul(real[..., None]).sum(dim=(1, 2, 3)) / real_samples
+    spread = torch.where(chosen & (power > _SILENCE), power, 1.0).sqrt()
+    batch["input_values"] /= spread[:, None, None, None]
+    batch["scale"] *= spread
 
 
 def demographics_of(rows: Sequence[Row]) -> torch.Tensor:

@@ -6,7 +6,13 @@ import torch
 from tests.models.tiny import tiny_config
 from torch import nn
 
-from anyecg_hf.models.anyecg.layers_anyecg import AnyECGEmbeddings, AnyECGPatchEncoder, rotary_time, time_positions
+from anyecg_hf.models.anyecg.layers_anyecg import (
+    AnyECGEmbeddings,
+    AnyECGPatchEncoder,
+    AnyECGScaleEmbeddings,
+    rotary_time,
+    time_positions,
+)
 
 CPU = torch.device("cpu")
 
@@ -78,3 +84,35 @@ def test_time_positions_start_at_the_offset():
     assert time_positions(config, 3, 0, CPU).tolist() == [[0, 1, 2]]
     assert time_positions(config, 3, 5, CPU).tolist() == [[5, 6, 7]]
     assert time_positions(config, 3, torch.tensor([0, 4]), CPU).tolist() == [[0, 1, 2], [4, 5, 6]]
+
+
+class TestScaleEmbeddings:
+    @torch.no_grad()
+    def test_rows_stand_at_half_octaves_and_are_joined_by_lines(self):
+        embeddings = AnyECGScaleEmbeddings(tiny_config())
+        table = embeddings.table.weight
+        found = embeddings(torch.tensor([2.0**-6, 2.0**-3, 2.0**-2.75, 2.0**-2.5]))
+        expected = torch.stack([table[0], table[6], (table[6] + table[7]) / 2, table[7]])
+        torch.testing.assert_close(found, expected)
+
+    @torch.no_grad()
+    def test_beyond_its_ends_the_last_rows_stand(self):
+        embeddings = AnyECGScaleEmbeddings(tiny_config())
+        found = embeddings(torch.tensor([1e-3, 2.0, 80.0]))
+        torch.testing.assert_close(found, embeddings.table.weight[[0, 14, 14]])
+
+    @torch.no_grad()
+    def test_an_unknown_scale_adds_nothing(self):
+        embeddings = AnyECGEmbeddings(tiny_config(), use_scale_embeddings=True).eval()
+        inputs = torch.randn(2, 1, 3, 75), torch.tensor([[0], [1]]), torch.tensor([[0, 1, 2]])
+        without = embeddings(*inputs)
+        torch.testing.assert_close(embeddings(*inputs, scale=torch.full((2,), torch.nan)), without)
+        told = embeddings(*inputs, scale=torch.tensor([torch.nan, 0.125]))
+        torch.testing.assert_close(told[0], without[0])
+        row = embeddings.scale_embeddings.table.weight[6]
+        torch.testing.assert_close(told[1] - without[1], row.expand(3, -1), atol=1e-6, rtol=1e-4)
+
+    def test_gradients_reach_the_table_without_a_scale_too(self):
+        embeddings = AnyECGEmbeddings(tiny_config(), use_scale_embeddings=True)
+        embeddings(torch.randn(1, 1, 1, 75), torch.tensor([[0]]), torch.tensor([[0]])).sum().backward()
+        assert embeddings.scale_embeddings.table.weight.grad.abs().max() == 0.0

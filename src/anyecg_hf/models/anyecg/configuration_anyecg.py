@@ -188,6 +188,9 @@ class AnyECGConfig(AnyECGArchitectureConfig):
     the quantizer are described in [`AnyECGArchitectureConfig`].
 
     Args:
+        use_scale_embeddings (`bool`, *optional*, defaults to `False`):
+            Whether tokens are told the recording scale in mV. Without it a model does not know voltages, which
+            hypertrophy is diagnosed by; the paper does not say.
         classifier_pooling (`str`, *optional*, defaults to `"mean"`):
             What [`AnyECGForSequenceClassification`] pools the tokens by: `"mean"`, `"mean_max"`, which joins the mean
             and the maximum over real tokens, or `"attention"` by learned queries.
@@ -244,6 +247,7 @@ class AnyECGConfig(AnyECGArchitectureConfig):
     # Trainer hands all outputs but these to `compute_metrics`.
     keys_to_ignore_at_inference = ["window_embeddings", "window_mask", "linear_estimate"]
 
+    use_scale_embeddings: bool = False
     classifier_pooling: str = "mean"
     classifier_dropout: float | int = 0.0
     label_descriptions: dict[str, str] | None = None

@@ -59,14 +59,45 @@ class AnyECGPatchEncoder(nn.Module):
         return hidden + self.linear_path(patches)
 
 
+class AnyECGScaleEmbeddings(nn.Module):
+    """
+    What the recording scale adds to every token: a table over half octaves of mV, linear between its rows.
+
+    Patches are in recording scale, and this is all that tells a model of voltages. Beyond the table's ends the end
+    rows stand; a scale that is not known, NaN, adds nothing.
+    """
+
+    _LOWEST_MV = 2.0**-6
+    _ROWS_PER_OCTAVE = 2
+    _ROWS = 15  # up to 2 mV; twelve-lead records lie between .05 and .5
+
+    def __init__(self, config: AnyECGArchitectureConfig):
+        super().__init__()
+        self.table = nn.Embedding(self._ROWS, config.hidden_size)
+
+    def forward(self, scale: torch.Tensor) -> torch.Tensor:
+        """`(B,)` in mV -> `(B, D)`."""
+        scale = scale.float()
+        known = scale > 0  # false for NaN
+        octaves = torch.log2(torch.where(known, scale, 1.0) / self._LOWEST_MV)
+        place = (octaves * self._ROWS_PER_OCTAVE).clamp(0, self._ROWS - 1)
+        below = place.floor().clamp(max=self._ROWS - 2)
+        share = (place - below)[:, None].to(self.table.weight.dtype)
+        rows = below.long()
+        return torch.lerp(self.table(rows), self.table(rows + 1), share) * known[:, None]
+
+
 class AnyECGEmbeddings(nn.Module):
     """
-    Patch, lead and time embeddings, `h_jk = h'_jk + tau_k + sigma_j` (paper, embedding), and the mask token.
+    Patch, lead and time embeddings, `h_jk = h'_jk + tau_k + sigma_j` (paper, embedding), and the mask token; where
+    the config says so, the record's scale too.
 
     The time table is absent with rotary encoding, where time enters in the attention.
     """
 
-    def __init__(self, config: AnyECGArchitectureConfig, use_mask_token: bool = False):
+    def __init__(
+        self, config: AnyECGArchitectureConfig, use_mask_token: bool = False, use_scale_embeddings: bool = False
+    ):
         super().__init__()
         self.config = config
         self.patch_encoder = AnyECGPatchEncoder(config)
@@ -74,6 +105,7 @@ class AnyECGEmbeddings(nn.Module):
         self.time_embeddings = None
         if config.time_encoding == "learned":
             self.time_embeddings = nn.Embedding(config.max_time_positions, config.hidden_size)
+        self.scale_embeddings = AnyECGScaleEmbeddings(config) if use_scale_embeddings else None
         self.mask_token = nn.Parameter(torch.zeros(config.hidden_size)) if use_mask_token else None
         self.dropout = nn.Dropout(config.hidden_dropout)
 
@@ -83,8 +115,9 @@ class AnyECGEmbeddings(nn.Module):
         lead_ids: torch.Tensor,
         time_positions: torch.Tensor,
         bool_masked_pos: torch.Tensor | None = None,
+        scale: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """`(B, L, N, S)`, `(B, L)`, `(B, N)` and `(B, L, N)` -> `(B, L*N, D)`, lead-major."""
+        """`(B, L, N, S)`, `(B, L)`, `(B, N)`, `(B, L, N)` and `(B,)` in mV -> `(B, L*N, D)`, lead-major."""
         hidden = self.patch_encoder(input_values)
         if self.mask_token is not None:
             if bool_masked_pos is None:  # keeps the parameter in the graph, which data-parallel training needs
@@ -94,6 +127,10 @@ class AnyECGEmbeddings(nn.Module):
         hidden = hidden + self.lead_embeddings(lead_ids)[:, :, None]
         if self.time_embeddings is not None:
             hidden = hidden + self.time_embeddings(time_positions)[:, None]
+        if self.scale_embeddings is not None:
+            if scale is None:
+                scale = hidden.new_full(hidden.shape[:1], float("nan"))
+            hidden = hidden + self.scale_embeddings(scale)[:, None, None]
         return self.dropout(hidden.flatten(1, 2))
 
 

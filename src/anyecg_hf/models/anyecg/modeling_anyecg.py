@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import BatchFeature, PreTrainedModel
@@ -58,13 +59,15 @@ class AnyECGModel(AnyECGPreTrainedModel):
 
     >>> tokenizer, model = AnyECGTokenizer.from_pretrained(TINY), AnyECGModel.from_pretrained(TINY)
     >>> batch = tokenizer(ecg_mv, sampling_rate=500, lead_names=["I", "II"], return_tensors="pt")
-    >>> embedding = model(batch["input_values"], batch["attention_mask"], batch["lead_ids"]).pooler_output
+    >>> embedding = model(**batch).pooler_output
     ```
     """
 
     def __init__(self, config: AnyECGConfig):
         super().__init__(config)
-        self.embeddings = AnyECGEmbeddings(config, use_mask_token=True)
+        self.embeddings = AnyECGEmbeddings(
+            config, use_mask_token=True, use_scale_embeddings=config.use_scale_embeddings
+        )
         self.layers = nn.ModuleList(AnyECGLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.post_init()
@@ -92,8 +95,8 @@ class AnyECGModel(AnyECGPreTrainedModel):
             bool_masked_pos (`torch.BoolTensor` of shape `(B, L, N)`, *optional*): True where the mask token stands in.
             time_offset (`int` or `torch.LongTensor` of shape `(B,)`, *optional*, defaults to 0): Time position of the
                 first patch, for learned time tables.
-            scale (`torch.FloatTensor` of shape `(B,)`, *optional*): Not used; a tokenizer's batch, which holds it, may
-                be passed whole.
+            scale (`torch.FloatTensor` of shape `(B,)`, *optional*): Recording scale in mV, NaN where it is not known.
+                Read with `config.use_scale_embeddings` only; a tokenizer's batch holds it.
 
         Returns:
             [`BaseModelOutputWithPooling`]: `last_hidden_state` `(B, L*N, D)`, lead-major, zero where padded;
@@ -102,7 +105,7 @@ class AnyECGModel(AnyECGPreTrainedModel):
         check_patches(self.config, input_values)
         attention_mask, lead_ids = complete_inputs(self.config, input_values, attention_mask, lead_ids)
         positions = time_positions(self.config, input_values.shape[2], time_offset, input_values.device)
-        hidden = self.embeddings(input_values.to(self.dtype), lead_ids, positions, bool_masked_pos)
+        hidden = self.embeddings(input_values.to(self.dtype), lead_ids, positions, bool_masked_pos, scale)
         mask = create_cardio_sparse_mask(self.config, hidden, attention_mask)
         rotary = rotary_time(self.config, positions, attention_mask.shape[1], hidden.dtype)
         for layer in self.layers:
@@ -122,7 +125,8 @@ class AnyECGModel(AnyECGPreTrainedModel):
 
         Args:
             windows (`Iterable[Mapping]`): Features of single windows, arrays or tensors, of any sizes: `input_values`
-                `(L, N, S)`, `attention_mask` `(L, N)`, `lead_ids` `(L,)`; other keys are ignored.
+                `(L, N, S)`, `attention_mask` `(L, N)`, `lead_ids` `(L,)`, and `scale` in mV for a model that reads it;
+                other keys are ignored.
             batch_size (`int`, *optional*, defaults to 16): Windows that are padded to one batch.
 
         Returns:
@@ -142,6 +146,7 @@ class AnyECGModel(AnyECGPreTrainedModel):
         ...         "input_values": batch["input_values"][0, :, start : start + 40],
         ...         "attention_mask": batch["attention_mask"][0, :, start : start + 40],
         ...         "lead_ids": batch["lead_ids"][0],
+        ...         "scale": batch["scale"][0],
         ...     }
         ...     for start in starts
         ... )
@@ -173,7 +178,8 @@ class AnyECGModel(AnyECGPreTrainedModel):
                 f" attention_mask (leads, patches) and lead_ids (leads,), got {values.shape}, {mask.shape} and"
                 f" {lead_ids.shape}."
             )
-        return {"input_values": values, "attention_mask": mask, "lead_ids": lead_ids}
+        scale = np.asarray(to_numpy(window.get("scale", np.nan)), dtype=np.float32)
+        return {"input_values": values, "attention_mask": mask, "lead_ids": lead_ids, "scale": scale}
 
     def _encode_batch(self, batch: BatchFeature) -> torch.Tensor:
         training = [module for module in self.modules() if module.training]

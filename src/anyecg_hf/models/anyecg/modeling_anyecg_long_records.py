@@ -178,6 +178,7 @@ class AnyECGForLongRecordClassification(AnyECGPreTrainedModel):
         lead_ids: torch.LongTensor | None = None,
         labels: torch.Tensor | None = None,
         bool_masked_pos: torch.BoolTensor | None = None,
+        scale: torch.FloatTensor | None = None,
         window_embeddings: torch.FloatTensor | None = None,
         window_mask: torch.BoolTensor | None = None,
         output_hidden_states: bool | None = None,
@@ -197,6 +198,7 @@ class AnyECGForLongRecordClassification(AnyECGPreTrainedModel):
             labels (`torch.Tensor`, *optional*): As in [`AnyECGForSequenceClassification`].
             bool_masked_pos (`torch.BoolTensor` of shape `(B, L, N)`, *optional*): Patches hidden by the mask token, an
                 augmentation for training.
+            scale (`torch.FloatTensor` of shape `(B,)`, *optional*): As in [`AnyECGModel`].
             window_embeddings (`torch.FloatTensor` of shape `(B, W, D)`, *optional*): In place of patches, from
                 [`AnyECGModel.encode_windows`] or an earlier output.
             window_mask (`torch.BoolTensor` of shape `(B, W)`, *optional*): True for windows with anything real. If not
@@ -210,7 +212,7 @@ class AnyECGForLongRecordClassification(AnyECGPreTrainedModel):
             `ValueError`: for both kinds of input or none, other shapes, a `time_offset`, or `output_attentions`.
         """
         self._refuse(kwargs)
-        patches = (input_values, attention_mask, lead_ids, bool_masked_pos)
+        patches = (input_values, attention_mask, lead_ids, bool_masked_pos, scale)
         if window_embeddings is None and window_mask is None and input_values is not None:
             window_embeddings, window_mask = self._encode_record(*patches)
         elif window_embeddings is not None and all(given is None for given in patches):
@@ -265,6 +267,7 @@ class AnyECGForLongRecordClassification(AnyECGPreTrainedModel):
         attention_mask: torch.Tensor | None,
         lead_ids: torch.Tensor | None,
         bool_masked_pos: torch.Tensor | None,
+        scale: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Embeddings `(B, W, D)` of all windows, zero where nothing is real, and bool `(B, W)`, where anything is."""
         check_patches(self.config, input_values)
@@ -280,7 +283,7 @@ class AnyECGForLongRecordClassification(AnyECGPreTrainedModel):
             chosen = self._windows_to_compute(real)
             # One call where gradients flow: sharded training needs as many calls in every process.
             step = len(chosen) if torch.is_grad_enabled() else self.config.windows_per_forward
-            inputs = (input_values, attention_mask, lead_ids, bool_masked_pos)
+            inputs = (input_values, attention_mask, lead_ids, bool_masked_pos, scale)
             pooled = torch.cat(
                 [
                     self._embed_windows(*inputs, windows // count, windows % count * patches, patches)
@@ -296,6 +299,7 @@ class AnyECGForLongRecordClassification(AnyECGPreTrainedModel):
         attention_mask: torch.Tensor,
         lead_ids: torch.Tensor,
         bool_masked_pos: torch.Tensor | None,
+        scale: torch.Tensor | None,
         record: torch.Tensor,
         start: torch.Tensor,
         patches: int,
@@ -311,6 +315,7 @@ class AnyECGForLongRecordClassification(AnyECGPreTrainedModel):
             attention_mask[index].transpose(1, 2) * inside,
             lead_ids[record],
             None if bool_masked_pos is None else bool_masked_pos[index].transpose(1, 2),
+            scale=None if scale is None else scale[record],
             output_hidden_states=False,
             return_dict=True,
         )
