@@ -270,3 +270,33 @@ def test_the_default_compiler_computes_the_same_loss_and_gradients(batch: Batch)
     for name, gradient in found[0].items():
         torch.testing.assert_close(found[1][name], gradient, rtol=1e-4, atol=1e-5)
     torch.compiler.reset()
+
+
+class TestScale:
+    @torch.no_grad()
+    def test_a_model_that_is_told_the_scale_answers_by_it(self, caplog):
+        config = tiny_config(use_scale_embeddings=True)
+        model, patches = AnyECGModel(config).eval(), torch.randn(2, 2, 4, config.patch_size)
+        small, large = (model(patches, scale=torch.full((2,), scale)).pooler_output for scale in (0.1, 0.4))
+        assert (small - large).abs().max() > 1e-3
+        unknown = model(patches, scale=torch.tensor([0.1, torch.nan])).pooler_output
+        torch.testing.assert_close(unknown[0], small[0])
+        assert "voltages" not in caplog.text
+        torch.testing.assert_close(model(patches).pooler_output[1], unknown[1])
+        assert "Without `scale` the model does not know voltages" in caplog.text
+
+    @torch.no_grad()
+    def test_other_models_do_not_read_it(self):
+        config = tiny_config()
+        model, patches = AnyECGModel(config).eval(), torch.randn(1, 2, 4, config.patch_size)
+        found = model(patches, scale=torch.tensor([0.4])).pooler_output
+        torch.testing.assert_close(found, model(patches).pooler_output)
+
+    @torch.no_grad()
+    def test_windows_carry_their_scale(self):
+        config = tiny_config(use_scale_embeddings=True)
+        model, patches = AnyECGModel(config).eval(), torch.randn(1, 2, 4, config.patch_size)
+        window = {"input_values": patches[0], "attention_mask": torch.ones(2, 4), "lead_ids": torch.tensor([0, 1])}
+        expected = model(patches, lead_ids=torch.tensor([[0, 1]]), scale=torch.tensor([0.3])).pooler_output[0]
+        (found,) = model.encode_windows([{**window, "scale": 0.3}])
+        torch.testing.assert_close(found, expected)

@@ -12,6 +12,7 @@ from torch import nn
 from transformers import BatchFeature, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOutput
+from transformers.utils import logging
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -28,6 +29,8 @@ from .layers_anyecg import (
     time_positions,
 )
 from .pretrained_anyecg import AnyECGPreTrainedMixin
+
+logger = logging.get_logger(__name__)
 
 
 class AnyECGPreTrainedModel(AnyECGPreTrainedMixin, PreTrainedModel):
@@ -104,6 +107,8 @@ class AnyECGModel(AnyECGPreTrainedModel):
         """
         check_patches(self.config, input_values)
         attention_mask, lead_ids = complete_inputs(self.config, input_values, attention_mask, lead_ids)
+        if self.config.use_scale_embeddings and scale is None and not torch.compiler.is_compiling():
+            logger.warning_once("Without `scale` the model does not know voltages: pass the tokenizer's whole batch.")
         positions = time_positions(self.config, input_values.shape[2], time_offset, input_values.device)
         hidden = self.embeddings(input_values.to(self.dtype), lead_ids, positions, bool_masked_pos, scale)
         mask = create_cardio_sparse_mask(self.config, hidden, attention_mask)
