@@ -12,6 +12,7 @@ here only to keep its copies out of training.
 import argparse
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,21 @@ PLACES = ("output_dir", "resume", "tokenizer", "checkpoint")
 
 @dataclasses.dataclass(frozen=True)
 class Stages:
-    """The configurations of the three stages."""
+    """The configurations of the stages; the last trains a head on the frozen backbone of the one before."""
 
     quantizer: QuantizerTrainingConfig
     pretraining: PretrainingConfig
     superclass: FinetuningConfig
+    lead_reconstruction: FinetuningConfig
+
+    def runs(self) -> list[tuple[TrainingConfig, Callable[[Any], Any]]]:
+        """Each with what carries it out, in order."""
+        return [
+            (self.quantizer, train_quantizer),
+            (self.pretraining, pretrain),
+            (self.superclass, finetune),
+            (self.lead_reconstruction, finetune),
+        ]
 
 
 def load_stages(data_root: Path, output: Path, overrides: dict[str, Any] | None = None) -> Stages:
@@ -60,7 +71,7 @@ def load_stages(data_root: Path, output: Path, overrides: dict[str, Any] | None 
         [`Stages`]
     """
     shared = {"data__root": str(data_root), "resume": True, **(overrides or {})}
-    folders = {name: output / name for name in ("quantizer", "pretraining", "superclass")}
+    folders = {field.name: output / field.name for field in dataclasses.fields(Stages)}
     return Stages(
         quantizer=load_config(
             QuantizerTrainingConfig, RECIPES / "quantizer.yaml", output_dir=str(folders["quantizer"]), **shared
@@ -79,23 +90,26 @@ def load_stages(data_root: Path, output: Path, overrides: dict[str, Any] | None 
             checkpoint=str(folders["pretraining"] / "final"),
             **shared,
         ),
+        lead_reconstruction=load_config(
+            FinetuningConfig,
+            RECIPES / "lead_reconstruction.yaml",
+            output_dir=str(folders["lead_reconstruction"]),
+            checkpoint=str(folders["superclass"] / "final"),
+            **shared,
+        ),
     )
 
 
 def train(stages: Stages) -> None:
     """Runs the stages that are not finished."""
-    for config, run in (
-        (stages.quantizer, train_quantizer),
-        (stages.pretraining, pretrain),
-        (stages.superclass, finetune),
-    ):
+    for config, run in stages.runs():
         if not (Path(config.output_dir) / "final").exists():
             run(config)
 
 
 def provenance_of(stages: Stages) -> dict[str, Any]:
     """What decided the weights: settings, records and versions of every stage."""
-    return {name: _stage_provenance(getattr(stages, name)) for name in ("quantizer", "pretraining", "superclass")}
+    return {field.name: _stage_provenance(getattr(stages, field.name)) for field in dataclasses.fields(stages)}
 
 
 def _stage_provenance(config: TrainingConfig) -> dict[str, Any]:
@@ -114,10 +128,12 @@ def records_of(stages: Stages) -> dict[str, dict[str, list[str]]]:
     tokenizer = AnyECGTokenizer.from_pretrained(Path(stages.quantizer.output_dir) / "final")
     unlabelled = load_rows(stages.quantizer.data, tokenizer)
     labelled = load_rows(stages.superclass.data, tokenizer)
+    twelve_leads = load_rows(stages.lead_reconstruction.data, tokenizer)
     _, labelled = labelled_rows(label_task(stages.superclass.task), labelled, stages.superclass.task.drop_rare)
     return {
         "stages_1_and_2": _by_corpus(unlabelled.train),
         "stage_3": _by_corpus(labelled.train),
+        "lead_reconstruction": _by_corpus(twelve_leads.train),
         "selection": _by_corpus(labelled.validation),
     }
 
@@ -141,7 +157,8 @@ def main() -> None:
     overrides |= {"data__cache_dir": arguments.cache_dir} if arguments.cache_dir else {}
     stages = load_stages(arguments.data_root, arguments.output, overrides)
     train(stages)
-    pack_checkpoint(Path(stages.superclass.output_dir) / "final", arguments.checkpoint, provenance_of(stages))
+    classifier, leads = (Path(stage.output_dir) / "final" for stage in (stages.superclass, stages.lead_reconstruction))
+    pack_checkpoint(classifier, arguments.checkpoint, provenance_of(stages), heads=[leads])
     listing = json.dumps(records_of(stages), indent=1) + "\n"
     (arguments.checkpoint / "training_records.json").write_text(listing)
 

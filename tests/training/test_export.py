@@ -26,11 +26,13 @@ from transformers import (
 )
 
 from anyecg_hf import (
+    AnyECGForLeadReconstruction,
     AnyECGForMaskedCodeModeling,
     AnyECGForSequenceClassification,
     AnyECGModel,
     AnyECGRhythmQuantizer,
     AnyECGTokenizer,
+    AutoModelForECGReconstruction,
 )
 from anyecg_hf.training.classifier_with_codes import AnyECGClassifierWithCodes
 from anyecg_hf.training.export import pack_checkpoint
@@ -132,3 +134,47 @@ def test_the_same_seed_gives_the_same_checkpoint(checkpoint, tmp_path):
     again = build_checkpoint(tmp_path / "again")
     for file in ("model.safetensors", "quantizer/model.safetensors"):
         assert (again / file).read_bytes() == (checkpoint / file).read_bytes()
+
+
+class TestHeads:
+    """A head of another run on the same frozen backbone is put beside the classifier."""
+
+    @pytest.fixture
+    def classifier(self, tmp_path) -> Path:
+        torch.manual_seed(1)
+        return save_whole(random_classifier(), random_tokenizer(), tmp_path / "trained")
+
+    def lead_head(self, classifier: Path, folder: Path, **fields: Any) -> AnyECGForLeadReconstruction:
+        model = AnyECGForLeadReconstruction.from_pretrained(classifier, **fields)
+        with torch.no_grad():
+            model.reconstruction_head.decoder.norm.weight.normal_()
+        factor = torch.randn(len(model.config.lead_names), 3)
+        model.set_lead_covariance(factor @ factor.T)
+        model.save_pretrained(folder)
+        return model
+
+    def test_all_heads_are_served_from_one_folder(self, classifier, tmp_path):
+        model = self.lead_head(classifier, tmp_path / "leads")
+        pack_checkpoint(classifier, tmp_path / "packed", provenance={}, heads=[tmp_path / "leads"])
+        loaded, info = AutoModelForECGReconstruction.from_pretrained(tmp_path / "packed", output_loading_info=True)
+        assert not any(info[keys] for keys in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+        # Rounding twelve dependent leads would leave no covariance.
+        torch.testing.assert_close(loaded.lead_covariance, model.lead_covariance, rtol=0, atol=0)
+        for name, value in loaded.reconstruction_head.decoder.state_dict().items():
+            torch.testing.assert_close(value, model.reconstruction_head.decoder.state_dict()[name].half().float())
+        for auto_class in SERVED:
+            info = auto_class.from_pretrained(tmp_path / "packed", output_loading_info=True)[1]
+            assert not any(info[keys] for keys in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+
+    def test_a_head_of_another_backbone_is_refused(self, classifier, tmp_path):
+        model = self.lead_head(classifier, tmp_path / "leads")
+        with torch.no_grad():
+            model.anyecg.norm.bias += 1.0
+        model.save_pretrained(tmp_path / "leads")
+        with pytest.raises(ValueError, match=r"another backbone than .*: `anyecg.norm.bias` differs.*mode: head"):
+            pack_checkpoint(classifier, tmp_path / "packed", provenance={}, heads=[tmp_path / "leads"])
+
+    def test_a_head_that_the_config_does_not_describe_is_refused(self, classifier, tmp_path):
+        self.lead_head(classifier, tmp_path / "leads", reconstruction_loss="mse")
+        with pytest.raises(ValueError, match=r"`reconstruction_loss` 'mse', .* 'log_mse'"):
+            pack_checkpoint(classifier, tmp_path / "packed", provenance={}, heads=[tmp_path / "leads"])

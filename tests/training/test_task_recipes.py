@@ -19,11 +19,15 @@ def test_the_recipe_is_of_its_task_and_keeps_folds_apart(name):
     config = load_config(FinetuningConfig, FOLDER / f"{name}.yaml")
     check_sources(config.data)
     assert config.task.name in TASKS[name]
-    assert config.checkpoint == "runs/anyecg-tiny/pretraining/final"
+    # The head for leads joins the embedded checkpoint, so it is trained on its backbone.
+    parent = "superclass" if name == "lead_reconstruction" else "pretraining"
+    assert config.checkpoint == f"runs/anyecg-tiny/{parent}/final"
     assert config.output_dir == f"runs/anyecg-tiny/{name}"
     parts = {"train": range(1, 8), "validation": [8], "held_out": [9]}
     for part, folds in parts.items():
         for source in getattr(config.data, part):
             assert source.folds == (list(folds) if source.corpus == "ptb-xl" else None)
+    if name == "lead_reconstruction":
+        assert config.adaptation.mode == "head"
     if name == "long_rhythm":
         assert config.adaptation.mode == "head" and config.task.segment_s % config.data.window_s == 0

@@ -4,6 +4,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from anyecg_hf.models.anyecg import AnyECGTokenizer
 
 _WEIGHTS = ("model.safetensors", "quantizer/model.safetensors")
+# Parts of the names of what is not rounded.
+_PRECISE = ("codebooks", "lead_estimator")
 
 
 def pack_checkpoint(
@@ -20,32 +23,57 @@ def pack_checkpoint(
     folder: str | os.PathLike,
     provenance: dict[str, Any],
     stored_dtype: torch.dtype = torch.float16,
+    heads: Sequence[str | os.PathLike] = (),
 ) -> None:
     """
     Copies a checkpoint with its tokenizer and quantizer, its weights rounded to `stored_dtype` in the files, except for
-    codebooks, whose running counts outgrow float16. The configs keep float32, so that all load as float32.
+    codebooks, whose running counts outgrow float16, and covariances, which could not be solved for. The configs keep
+    float32, so that all load as float32.
 
     Args:
         trained (`str` or `os.PathLike`): `final` of a run.
         folder (`str` or `os.PathLike`): Where to write.
         provenance (`dict`): What decided the weights; written to `provenance.json`.
         stored_dtype (`torch.dtype`, *optional*, defaults to `torch.float16`): Type of the weights in the files.
+        heads (`Sequence[str or os.PathLike]`, *optional*): `final` of runs that trained another head on the frozen
+            backbone of `trained`; their heads are put beside its own.
 
     Raises:
-        `ValueError`: if a weight is too large for `stored_dtype`, or is not finite.
+        `ValueError`: if a weight is too large for `stored_dtype`, or is not finite, or a head is of another backbone.
     """
     trained, folder = Path(trained), Path(folder)
     AnyECGTokenizer.from_pretrained(trained).save_pretrained(folder)
     (folder / "config.json").write_bytes((trained / "config.json").read_bytes())
     for name in _WEIGHTS:
-        save_file(_rounded(load_file(trained / name), stored_dtype, name), folder / name, metadata={"format": "pt"})
+        weights = load_file(trained / name)
+        if name == _WEIGHTS[0]:
+            for head in heads:
+                weights |= _head_weights(Path(head), trained, weights)
+        save_file(_rounded(weights, stored_dtype, name), folder / name, metadata={"format": "pt"})
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n")
+
+
+def _head_weights(folder: Path, trained: Path, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What `folder` has beyond `weights`; raises `ValueError` unless the rest is the same."""
+    found = load_file(folder / _WEIGHTS[0])
+    other = sorted(name for name in found if name in weights and not torch.equal(found[name], weights[name]))
+    if other:
+        raise ValueError(
+            f"{folder} has another backbone than {trained}: `{other[0]}` differs. Train its head with"
+            " `adaptation.mode: head`, starting from that checkpoint."
+        )
+    fields, kept = (json.loads((place / "config.json").read_text()) for place in (folder, trained))
+    changed = sorted(name for name in fields if name.startswith("reconstruction_") and fields[name] != kept.get(name))
+    if changed:
+        raise ValueError(f"{folder} has `{changed[0]}` {fields[changed[0]]!r}, {trained} {kept.get(changed[0])!r}.")
+    return {name: value for name, value in found.items() if name not in weights}
 
 
 def _rounded(weights: dict[str, torch.Tensor], dtype: torch.dtype, file: str) -> dict[str, torch.Tensor]:
     rounded = {}
     for name, value in weights.items():
-        rounded[name] = value.to(dtype) if value.is_floating_point() and ".codebooks." not in f".{name}" else value
+        keep = not value.is_floating_point() or any(part in _PRECISE for part in name.split("."))
+        rounded[name] = value if keep else value.to(dtype)
         if not rounded[name].isfinite().all():
             raise ValueError(
                 f"`{name}` of {file} does not fit into {dtype}: its largest value is {float(value.abs().max()):g}. Pass"
