@@ -8,7 +8,8 @@ The rows of corrupted-lead generation. Each restores patches from the clean ones
 - `least_squares`: every lead from those that are clean at that time, by the matrix that is best on the training
   records: one fixed matrix in each of the situations (a) to (c), in (d) one for every set of clean leads.
 - `identities`: limb leads from two or more clean ones, by Einthoven's and Goldberger's identities; nothing else.
-- `linear`: the model before any training, which is its linear part: least squares and the identities.
+- `linear`: the model before any training, which is its linear part: least squares, for noised leads a Wiener filter
+  between it and the input, and the identities.
 - `trained`: the model.
 """
 

@@ -131,6 +131,157 @@ def test_leads_without_statistics_neither_help_nor_are_helped():
     assert not found[:, 3].any()
 
 
+# Noised leads: three sources and what is a lead's own, as slow as an ECG
+
+BANDS_HZ = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+
+
+def band_noise(low_hz: float, high_hz: float, rms: float, samples: int = 3000, seed: int = 3) -> torch.Tensor:
+    spectrum = torch.fft.rfft(torch.randn(samples, generator=torch.Generator().manual_seed(seed)))
+    frequencies = torch.fft.rfftfreq(samples, 1 / 300)
+    noise = torch.fft.irfft(spectrum * ((frequencies >= low_hz) & (frequencies <= high_hz)), n=samples)
+    return rms * noise / noise.square().mean().sqrt()
+
+
+def slow_record(seed: int = 0) -> torch.Tensor:
+    """Four leads `(4, 40, 75)`, of 2 to 12 Hz; a fifth of each lead's power is its own."""
+    shared = torch.stack([band_noise(2.0, 12.0, 1.0, seed=100 * seed + number) for number in range(3)])
+    own = torch.stack([band_noise(2.0, 12.0, 1.0, seed=100 * seed + 10 + number) for number in range(4)])
+    return (MIXING @ shared + 0.5 * own).view(4, 40, 75)
+
+
+MIXING = torch.tensor([[1.0, 0.2, 0.0], [0.6, 0.8, 0.1], [0.1, 1.0, 0.4], [0.0, 0.3, 1.0]])
+
+
+def slow_estimator() -> LeadEstimator:
+    covariance = torch.zeros(len(LEAD_NAMES), len(LEAD_NAMES))
+    covariance[6:10, 6:10] = MIXING @ MIXING.T + 0.25 * torch.eye(4)
+    return estimator(covariance)
+
+
+def noised_lead(noise: torch.Tensor, times: slice = slice(4, 36)) -> tuple[torch.Tensor, torch.Tensor, PatchKinds]:
+    """Truth, input and kinds of a record whose third lead is noised for a while."""
+    truth = slow_record()[None]
+    noised = torch.zeros(1, 4, 40, dtype=torch.bool)
+    noised[:, 2, times] = True
+    values = truth + torch.where(noised[..., None], noise.view(1, 1, 40, 75), 0.0)
+    return truth, values, PatchKinds(~noised, torch.zeros_like(noised), noised)
+
+
+def by_hand(values: torch.Tensor, kinds: PatchKinds) -> np.ndarray:
+    """The third lead of the record, in double precision, from the definitions."""
+    signal, noised = values[0].double().numpy(), kinds.noised[0, 2].numpy()
+    covariance = slow_estimator().covariance[6:10, 6:10].double().numpy()
+    others = [0, 1, 3]
+    ridge = 1e-4 * np.diag(np.diag(covariance)[others])
+    weights = np.linalg.solve(covariance[np.ix_(others, others)] + ridge, covariance[others, 2])
+    fitted = np.einsum("l,lns->ns", weights, signal[others])
+    clean = np.where(kinds.clean[0, :, :, None].numpy(), signal, 0.0)
+    # Powers of the clean patches, found and expected: the record is louder or quieter than others.
+    expected = kinds.clean[0].numpy().sum(axis=1) @ np.diag(covariance)
+    error = np.square(clean).mean(axis=2).sum() / expected * (covariance[2, 2] - weights @ covariance[others, 2])
+    difference = np.where(noised[:, None], signal[2] - fitted, 0.0).reshape(-1)
+    padded = 8192
+    frequencies = np.abs(np.fft.fftfreq(padded, 1 / 300))
+    below = [np.exp(-((frequencies / edge) ** 4)) for edge in BANDS_HZ]
+    responses = np.diff([0 * frequencies, *below, 1 + 0 * frequencies], axis=0)
+    energy = np.square(np.abs(np.fft.fft(clean.reshape(4, -1), padded))).sum(axis=0)
+    kept = np.zeros(3000)
+    for response in responses:
+        part = np.fft.ifft(np.fft.fft(difference, padded) * response).real
+        power = np.square(part).sum() / (75 * noised.sum())
+        share = error * (energy * response**2).sum() / energy.sum()
+        kept += share / (share + max(power - share, 0.0)) * part[:3000]
+    return np.where(noised[:, None], fitted + kept.reshape(40, 75), signal[2])
+
+
+@pytest.mark.parametrize(
+    ("band_hz", "rms"), [((0.2, 0.7), 2.0), ((1.0, 10.0), 0.5), ((15.0, 70.0), 1.0), ((0.1, 140.0), 0.2)]
+)
+def test_a_noised_lead_is_a_wiener_filter_between_its_input_and_least_squares(band_hz: tuple, rms: float):
+    _, values, kinds = noised_lead(band_noise(*band_hz, rms))
+    found = slow_estimator()(values, torch.tensor([CHEST]), kinds).values
+    np.testing.assert_allclose(found[0, 2].numpy(), by_hand(values, kinds), rtol=0, atol=2e-5)
+    assert torch.equal(found[:, [0, 1, 3]], values[:, [0, 1, 3]])
+
+
+@pytest.mark.parametrize(("band_hz", "rms"), [((0.2, 0.7), 0.1), ((1.0, 10.0), 0.3), ((15.0, 70.0), 3.0)])
+def test_it_is_nearer_to_the_truth_than_its_input_and_least_squares(band_hz: tuple[float, float], rms: float):
+    truth, values, kinds = noised_lead(band_noise(*band_hz, rms))
+    fixed, ids = slow_estimator(), torch.tensor([CHEST])
+    missing = PatchKinds(kinds.clean, kinds.noised, kinds.missing)
+    answers = {
+        "given": values,
+        "least squares": fixed(values.masked_fill(kinds.noised[..., None], 0.0), ids, missing).values,
+        "both": fixed(values, ids, kinds).values,
+    }
+    errors = {name: float((value - truth)[kinds.noised].square().mean()) for name, value in answers.items()}
+    assert errors["both"] < 0.9 * min(errors["given"], errors["least squares"])
+
+
+def test_what_least_squares_may_err_by_is_no_noise_and_a_flood_of_it_leaves_only_least_squares():
+    truth, values, kinds = noised_lead(torch.zeros(3000))
+    fixed, ids = slow_estimator(), torch.tensor([CHEST])
+    covariance = fixed.covariance.clone()
+    fixed.covariance[8, 8] *= 9.0  # an error larger than any difference here
+    torch.testing.assert_close(fixed(values, ids, kinds).values, truth, rtol=0, atol=1e-5)
+    fixed.covariance.copy_(covariance)
+    flooded = values + kinds.noised[..., None] * band_noise(0.1, 140.0, 1e4).view(1, 1, 40, 75)
+    missing = PatchKinds(kinds.clean, kinds.noised, kinds.missing)
+    least_squares = fixed(values.masked_fill(kinds.noised[..., None], 0.0), ids, missing).values
+    torch.testing.assert_close(fixed(flooded, ids, kinds).values, least_squares, rtol=0, atol=1e-2)
+
+
+def test_without_a_clean_lead_that_tells_of_it_a_noised_patch_stays_as_it_is():
+    _, values, kinds = noised_lead(band_noise(15.0, 70.0, 1.0))
+    fixed, ids = slow_estimator(), torch.tensor([CHEST])
+    unknown, without_statistics = LEAD_NAMES.index("unknown"), LEAD_NAMES.index("V5")
+    for names in ([6, 7, unknown, 9], [unknown, without_statistics, 8, without_statistics]):
+        lead_ids = torch.tensor([names])
+        assert torch.equal(fixed(values, lead_ids, kinds).values, values)
+    silent = values * kinds.noised[..., None]
+    assert torch.equal(fixed(silent, ids, kinds).values, silent)
+    kinds.clean[:, :, 10:20] = False
+    kinds.noised[:, :, 10:20] = True
+    found = fixed(values, ids, kinds).values
+    assert torch.equal(found[:, :, 10:20], values[:, :, 10:20])
+    assert (found - values)[:, 2, 20:30].abs().max() > 0.5
+
+
+def test_twice_the_input_gives_twice_the_estimate():
+    _, values, kinds = noised_lead(band_noise(1.0, 10.0, 0.7))
+    fixed, ids = slow_estimator(), torch.tensor([CHEST])
+    torch.testing.assert_close(fixed(1024 * values, ids, kinds).values, 1024 * fixed(values, ids, kinds).values)
+    torch.testing.assert_close(fixed(values / 1024, ids, kinds).values, fixed(values, ids, kinds).values / 1024)
+
+
+@pytest.mark.parametrize("more", [1, 7, 100])
+def test_padding_and_other_records_change_nothing(more: int):
+    _, values, kinds = noised_lead(band_noise(0.2, 0.7, 3.0), times=slice(0, 40))
+    fixed, ids = slow_estimator(), torch.tensor([CHEST])
+    expected = fixed(values, ids, kinds).values
+
+    def padded(tensor: torch.Tensor) -> torch.Tensor:
+        alone = torch.cat((tensor, tensor.new_zeros(1, 4, more, *tensor.shape[3:])), dim=2)
+        return torch.cat((torch.ones_like(alone), alone))
+
+    batch = PatchKinds(*(padded(mask) for mask in (kinds.clean, kinds.missing, kinds.noised)))
+    batch.clean[0], batch.missing[0] = False, False
+    found = fixed(padded(values), ids.expand(2, -1), batch).values
+    torch.testing.assert_close(found[1:, :, :40], expected, rtol=0, atol=2e-5)
+    assert not found[1, :, 40:].any()
+
+
+def test_bands_above_half_of_a_low_sampling_rate_do_no_harm():
+    fixed = slow_estimator()
+    fixed.sampling_rate = 75
+    _, values, kinds = noised_lead(band_noise(15.0, 70.0, 1.0))
+    assert fixed(values, torch.tensor([CHEST]), kinds).values.isfinite().all()
+
+
+# Precision
+
+
 def test_the_precision_stays_when_the_module_is_moved_to_another_dtype():
     covariance = fit_lead_covariance(rows(), list(LEAD_NAMES))
     assert torch.equal(estimator(covariance).to(torch.bfloat16).covariance, covariance)

@@ -17,6 +17,7 @@ from anyecg_hf import (
     AnyECGModel,
     AutoModelForECGReconstruction,
 )
+from anyecg_hf.models.anyecg.lead_estimation_anyecg import PatchKinds
 
 LEADS = 22
 
@@ -157,11 +158,31 @@ def test_a_noised_limb_lead_follows_from_two_clean_ones(record: Batch):
 
 
 @torch.no_grad()
-def test_a_noised_lead_is_its_own_linear_solution_and_others_do_without_it(record: Batch):
+def test_the_linear_solution_of_a_noised_lead_comes_from_it_and_the_clean_ones(record: Batch):
+    model, noised = restorer(), places(record, 6)
+    quiet = model(**record, noised=noised).linear_estimate
+    least_squares = model(**record, bool_masked_pos=noised).linear_estimate
+    hum = torch.sin(2 * torch.pi * 60 / 300 * torch.arange(300.0)).view(1, 1, 4, 75) * noised[..., None]
+    loud = model(**{**record, "input_values": record["input_values"] + 3 * hum}, noised=noised).linear_estimate
+    assert (quiet - record["input_values"])[noised].abs().max() > 1e-2
+    assert (quiet - least_squares)[noised].abs().max() > 1e-2
+    # What is loud in one octave is taken away there, and the others keep what they had.
+    changes = [float((estimate - quiet)[noised].square().mean()) for estimate in (loud, least_squares)]
+    assert changes[0] < 0.05 and changes[0] < 0.2 * changes[1]
+
+
+@torch.no_grad()
+def test_without_statistics_a_noised_lead_is_its_own_linear_solution(record: Batch):
+    model, noised = restorer(), places(record, 6)
+    model.set_lead_covariance(torch.zeros(LEADS, LEADS))
+    assert torch.equal(model(**record, noised=noised).linear_estimate, record["input_values"])
+
+
+@torch.no_grad()
+def test_other_leads_do_without_a_noised_one(record: Batch):
     noised, missing = places(record, 6), places(record, 7)
     model = restorer()
     outputs = model(**record, bool_masked_pos=missing, noised=noised)
-    assert torch.equal(outputs.linear_estimate[noised], record["input_values"][noised])
     shifted = {**record, "input_values": record["input_values"] + 5.0 * noised[..., None]}
     again = model(**shifted, bool_masked_pos=missing, noised=noised)
     torch.testing.assert_close(again.linear_estimate[missing], outputs.linear_estimate[missing], rtol=0, atol=0)
@@ -196,19 +217,13 @@ def test_where_every_lead_is_missing_the_linear_solution_is_zero_and_the_correct
 
 @torch.no_grad()
 def test_the_correction_has_the_scale_of_what_is_given(record: Batch):
-    head, missing = restorer(correcting=True).reconstruction_head, places(record, 6)
+    head, missing, noised = restorer(correcting=True).reconstruction_head, places(record, 6), places(record, 0, 7)
     hidden = torch.randn(1, 8, 4, 32)
-    kinds = kinds_of(record, missing)
+    kinds = PatchKinds(~missing & ~noised, missing, noised)
     values = record["input_values"].masked_fill(missing[..., None], 0.0)
     once, _ = head(values, hidden, record["lead_ids"], kinds)
     twice, _ = head(2 * values, hidden, record["lead_ids"], kinds)
     torch.testing.assert_close(twice, 2 * once)
-
-
-def kinds_of(record: Batch, missing: torch.Tensor) -> Any:
-    from anyecg_hf.models.anyecg.lead_estimation_anyecg import PatchKinds
-
-    return PatchKinds(~missing, missing, torch.zeros_like(missing))
 
 
 # Loss
@@ -269,10 +284,11 @@ def test_a_stride_that_cuts_patches_apart_is_refused():
 
 
 def test_training_under_autocast_stays_near_single_precision(record: Batch):
-    model, missing = restorer(correcting=True).train(), places(record, 6)
-    expected = model(**record, bool_masked_pos=missing, labels=record["input_values"])
+    model = restorer(correcting=True).train()
+    corrupted = {"bool_masked_pos": places(record, 6), "noised": places(record, 7, times=slice(1, 4))}
+    expected = model(**record, **corrupted, labels=record["input_values"])
     with torch.autocast("cpu", torch.bfloat16):
-        outputs = model(**record, bool_masked_pos=missing, labels=record["input_values"])
+        outputs = model(**record, **corrupted, labels=record["input_values"])
         limb = model(**record, bool_masked_pos=places(record, *range(6))).reconstruction[0]
     torch.testing.assert_close(limb[2], limb[1] - limb[0], rtol=0, atol=1e-5)
     outputs.loss.backward()

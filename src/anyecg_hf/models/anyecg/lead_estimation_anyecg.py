@@ -1,6 +1,6 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What the other leads say about a missing one without any network: identities of limb leads, and least squares."""
+"""What the other leads say about a missing or noised one without any network: lead identities and least squares."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +27,11 @@ LIMB_DIRECTIONS = {
 # Share of its variance that is added to every lead's own: limb leads depend on each other, and no matrix of them
 # could be inverted without it. On PTB-XL any value from 1e-6 to 1e-3 restores chest leads equally well (within .01 dB).
 _RIDGE = 1e-4
+
+# Octaves in which noise is told from signal. They fade as exp(-(f / edge)^4) and ring for less than the zeros behind a
+# record last, so that its answer does not depend on the length that it is padded to.
+_BAND_EDGES_HZ = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+_RINGING_S = 3.0
 
 
 @dataclass
@@ -66,8 +71,9 @@ class LeadEstimate:
     What [`LeadEstimator`] says.
 
     Attributes:
-        values (`torch.FloatTensor` of shape `(B, L, N, S)`): Clean and noised patches as given, missing ones by least
-            squares, limb leads by their identities where two clean ones are there, zero where padded.
+        values (`torch.FloatTensor` of shape `(B, L, N, S)`): Clean patches as given, missing ones by least squares,
+            noised ones between it and the input, limb leads by their identities where two clean ones are there, zero
+            where padded.
         exact (`torch.BoolTensor` of shape `(B, L, N)`): Missing or noised patches that follow from identities.
     """
 
@@ -77,17 +83,22 @@ class LeadEstimate:
 
 class LeadEstimator(nn.Module):
     """
-    The linear solution: every missing lead from those that are there at the same time, in any scale common to all.
+    The linear solution: every missing or noised lead from those that are clean at the same time, in any scale common
+    to all.
 
     1. A limb lead follows from two or more clean limb leads by Einthoven's and Goldberger's identities, exactly. This
        also holds for a noised one.
     2. Any other missing lead is its mean under a Gaussian of zero mean and covariance `covariance`, given the clean
        leads: least squares with the matrix that belongs to just those leads. Leads without statistics, `unknown` among
        them, neither help nor are helped.
-    3. Where no lead is clean, this is zero.
+    3. Any other noised lead is least squares plus a share of what the input differs from it. The difference is noise
+       and the error of least squares. The Gaussian knows the power of the latter, and the record's clean leads lend it
+       their spectrum; the noise is whatever power the difference has beyond it, over all noised patches of the lead.
+       The shares follow for every octave: a Wiener filter.
+    4. Where no lead is clean, a missing lead is zero and a noised one stays as it is.
 
     Args:
-        config ([`AnyECGArchitectureConfig`]): For the lead vocabulary.
+        config ([`AnyECGArchitectureConfig`]): For the lead vocabulary and the sampling rate.
 
     **Buffers:** `covariance (V, V)` float32 over `config.lead_names`, in squared recording scale, zero for leads
     without statistics; `limb_directions (V, 2)`, zero for other leads.
@@ -96,6 +107,7 @@ class LeadEstimator(nn.Module):
     def __init__(self, config: AnyECGArchitectureConfig):
         super().__init__()
         self.lead_names = tuple(config.lead_names)
+        self.sampling_rate = config.sampling_rate
         count = len(self.lead_names)
         self.register_buffer("covariance", torch.zeros(count, count))
         self.register_buffer("limb_directions", self.initial_directions(), persistent=False)
@@ -126,31 +138,52 @@ class LeadEstimator(nn.Module):
         """
         with torch.autocast(values.device.type, enabled=False):
             values = values.float()
-            known = torch.where(kinds.clean[..., None], values, 0.0).transpose(1, 2)  # (B, N, L, S)
-            present = kinds.clean.transpose(1, 2)
-            by_covariance = self._weights(lead_ids, present) @ known
-            by_identity, identified = self._limb_leads(lead_ids, present, known)
-            estimate = torch.where(kinds.missing[..., None], by_covariance.transpose(1, 2), values)
+            solution = self._least_squares(values, lead_ids, kinds.clean)
+            estimate = torch.where(kinds.missing[..., None], solution.values, values)
+            comparable = kinds.noised & solution.informed
+            estimate = torch.where(comparable[..., None], self._denoised(values, solution, comparable), estimate)
+            by_identity, identified = self._limb_leads(lead_ids, kinds.clean, values)
             exact = identified.transpose(1, 2) & kinds.restored
             return LeadEstimate(torch.where(exact[..., None], by_identity.transpose(1, 2), estimate), exact)
 
-    def _weights(self, lead_ids: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-        """`(B, N, L, L)`: row l holds the weights of the leads that are present `(B, N, L)` for lead l."""
+    def _least_squares(self, values: torch.Tensor, lead_ids: torch.Tensor, clean: torch.Tensor) -> "_LeastSquares":
         covariance = self.covariance[lead_ids[:, :, None], lead_ids[:, None]][:, None]  # (B, 1, L, L)
-        weight = present.to(covariance.dtype)
-        among_present = covariance * weight[..., None] * weight[..., None, :]
-        ridge = _RIDGE * covariance.diagonal(dim1=-2, dim2=-1).clamp(min=1e-6)
-        # Absent leads get a one on the diagonal: the block of the present ones is inverted by itself.
-        diagonal = torch.diag_embed(ridge * weight + (1.0 - weight))
-        factor = torch.linalg.cholesky(among_present + diagonal)
-        towards = (covariance * weight[..., None]).expand_as(among_present)
-        return torch.cholesky_solve(towards, factor).transpose(-1, -2)
+        variance = covariance.diagonal(dim1=-2, dim2=-1)  # (B, 1, L)
+        present = clean.transpose(1, 2) & (variance > 0)  # (B, N, L)
+        known = torch.where(present[..., None], values.transpose(1, 2), 0.0)
+        weights = _weights(covariance, present)
+        error = (variance - (weights * covariance).sum(dim=-1)).clamp(min=0.0)
+        # The covariance is that of records of unit power; this one may have another.
+        power = known.square().mean(dim=-1).sum(dim=(1, 2))
+        expected = (present * variance).sum(dim=(1, 2))
+        scale = torch.where(expected > 0, power / expected, 0.0)[:, None, None]
+        informed = present.any(dim=-1, keepdim=True) & (variance > 0) & (scale > 0)
+        found = (weights @ known, scale * error, informed, known)
+        return _LeastSquares(*(each.transpose(1, 2) for each in found))
+
+    def _denoised(self, values: torch.Tensor, solution: "_LeastSquares", places: torch.Tensor) -> torch.Tensor:
+        """Least squares and, band by band, what is not noise of how the patches `places (B, L, N)` differ from it."""
+        difference = torch.where(places[..., None], values - solution.values, 0.0)
+        samples = values.shape[2] * values.shape[3]
+        length = samples + round(_RINGING_S * self.sampling_rate)
+        spectrum, reference = (torch.fft.rfft(each.flatten(2), n=length) for each in (difference, solution.known))
+        bands = _bands(length, self.sampling_rate, values.device)
+        power = difference.square().mean(dim=-1).sum(dim=-1, keepdim=True)
+        power = power * _band_shares(spectrum.abs().square(), bands, length)
+        error = torch.where(places, solution.error_power, 0.0).sum(dim=-1, keepdim=True)
+        error = error * _band_shares(reference.abs().square().sum(dim=1, keepdim=True), bands, length)
+        # error / (error + noise), where noise is what the power exceeds the error by.
+        gains = torch.where(error > 0, error / torch.maximum(error, power), 0.0)
+        signal = torch.fft.irfft(spectrum * (gains @ bands), n=length)[..., :samples]
+        return solution.values + signal.view_as(values)
 
     def _limb_leads(
-        self, lead_ids: torch.Tensor, present: torch.Tensor, known: torch.Tensor
+        self, lead_ids: torch.Tensor, clean: torch.Tensor, values: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Limb leads `(B, N, L, S)` from those that are present, and bool `(B, N, L)` where two or more are."""
+        """Limb leads `(B, N, L, S)` from clean ones, and bool `(B, N, L)` where there are two or more of these."""
         directions = self.limb_directions[lead_ids][:, None]  # (B, 1, L, 2)
+        present = clean.transpose(1, 2)
+        known = torch.where(present[..., None], values.transpose(1, 2), 0.0)
         used = directions * present[..., None]
         is_limb = directions.any(dim=-1)
         enough = (present & is_limb).sum(dim=-1, keepdim=True) >= 2
@@ -187,6 +220,52 @@ class LeadEstimator(nn.Module):
             normal = free.transpose(-1, -2) @ free + outer + ~bound.any(dim=-1)[..., None, None] * identity
             together = free @ _solve_2x2(normal, free.transpose(-1, -2) @ residual.transpose(1, 2))
             return torch.where(bound.transpose(1, 2)[..., None], together.transpose(1, 2), residual)
+
+
+@dataclass
+class _LeastSquares:
+    """
+    Attributes:
+        values (`torch.FloatTensor` of shape `(B, L, N, S)`): Every lead from the clean ones.
+        error_power (`torch.FloatTensor` of shape `(B, L, N)`): Mean square that its error is expected to have.
+        informed (`torch.BoolTensor` of shape `(B, L, N)`): Where both the lead and a clean one have statistics.
+        known (`torch.FloatTensor` of shape `(B, L, N, S)`): Clean leads with statistics; zero elsewhere.
+    """
+
+    values: torch.Tensor
+    error_power: torch.Tensor
+    informed: torch.Tensor
+    known: torch.Tensor
+
+
+def _weights(covariance: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """`(B, N, L, L)`: row l holds the weights of the leads that are present `(B, N, L)` for lead l."""
+    weight = present.to(covariance.dtype)
+    among_present = covariance * weight[..., None] * weight[..., None, :]
+    ridge = _RIDGE * covariance.diagonal(dim1=-2, dim2=-1).clamp(min=1e-6)
+    # Absent leads get a one on the diagonal: the block of the present ones is inverted by itself.
+    diagonal = torch.diag_embed(ridge * weight + (1.0 - weight))
+    factor = torch.linalg.cholesky(among_present + diagonal)
+    towards = (covariance * weight[..., None]).expand_as(among_present)
+    return torch.cholesky_solve(towards, factor).transpose(-1, -2)
+
+
+def _bands(length: int, sampling_rate: int, device: torch.device) -> torch.Tensor:
+    """Responses of the bands `(K, F)` at the frequencies of a real spectrum; they add up to one."""
+    frequencies = torch.arange(length // 2 + 1, device=device) * (sampling_rate / length)
+    edges = torch.tensor(_BAND_EDGES_HZ, device=device)[:, None]
+    below = torch.exp(-((frequencies / edges) ** 4))
+    everything = torch.ones_like(below[:1])
+    return torch.cat((below, everything)) - torch.cat((torch.zeros_like(everything), below))
+
+
+def _band_shares(power: torch.Tensor, bands: torch.Tensor, length: int) -> torch.Tensor:
+    """`(..., K)`: share of every band in the power spectrum `(..., F)` of `length` samples; zero where it is zero."""
+    places = torch.arange(power.shape[-1], device=power.device)
+    # A real spectrum holds one half of a symmetric one: all but the middle and the end count twice.
+    power = torch.where((places == 0) | (2 * places == length), power, 2.0 * power)
+    total = power.sum(dim=-1, keepdim=True)
+    return torch.where(total > 0, power @ bands.square().T / total, 0.0)
 
 
 def _solve_2x2(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

@@ -36,7 +36,9 @@ class AnyECGReconstructionOutput(ModelOutput):
             zero where there are none.
         reconstruction (`torch.FloatTensor` of shape `(B, L, N, S)`): Patches in recording scale: missing ones restored,
             noised ones cleaned, the others as given; zero where padded.
-        linear_estimate (`torch.FloatTensor` of shape `(B, L, N, S)`): The same without the learned correction.
+        linear_estimate (`torch.FloatTensor` of shape `(B, L, N, S)`): The same without the learned correction: missing
+            patches by least squares, noised ones by least squares and what of the input is not noise, limb leads by
+            their identities where two clean ones are there.
         hidden_states, attentions (`tuple[torch.FloatTensor]`, *optional*): The backbone's, where asked for.
     """
 
@@ -175,9 +177,10 @@ class AnyECGForLeadReconstruction(AnyECGPreTrainedModel):
     Restores missing leads and patches, and cleans noised ones.
 
     The answer is the linear solution of [`LeadEstimator`] plus a learned correction, which starts at zero: an untrained
-    head is least squares. The linear solution needs the covariance of the leads over training records
-    ([`set_lead_covariance`]), which is saved with the model; without it only the identities of limb leads are known.
-    Twice the input gives twice the linear solution.
+    head is least squares for missing leads, and for noised ones a Wiener filter between least squares and the input.
+    The linear solution needs the covariance of the leads over training records ([`set_lead_covariance`]), which is
+    saved with the model; without it only the identities of limb leads are known. Twice the input gives twice the linear
+    solution.
 
     Args:
         config ([`AnyECGConfig`]): The architecture, `reconstruction_width`, `num_reconstruction_layers`,
