@@ -4,8 +4,8 @@
 
     python examples/evaluate_anyecg_tiny.py DATA_ROOT --run runs/anyecg-tiny
 
-Writes `results.json` and `README.md` into the checkpoint's folder, and the whole table of the superclasses with plots
-into the run folder. Fold 9 is scored here only. The run folder is that of `train_anyecg_tiny.py`: the table has a probe
+Writes `results.json` and `README.md` into the checkpoint's folder, and the whole tables of the superclasses and of
+missing leads, with plots, into the run folder. Fold 9 is scored here only. The run folder is that of `train_anyecg_tiny.py`: the table has a probe
 on the backbone as it was before fine-tuning.
 """
 
@@ -30,6 +30,7 @@ from anyecg_hf import (
 from anyecg_hf.evaluation.classification_protocol import evaluate
 from anyecg_hf.evaluation.codes import report_on_masked_codes, report_on_quantizer
 from anyecg_hf.evaluation.evaluation_configs import EvaluationConfig
+from anyecg_hf.evaluation.lead_reconstruction import evaluate_lead_reconstruction
 from anyecg_hf.evaluation.task_splits import load_task_data
 from anyecg_hf.hub.cards import render_checkpoint_card
 from anyecg_hf.training.codes import add_codes
@@ -38,26 +39,32 @@ from anyecg_hf.training.label_tasks import label_task
 from anyecg_hf.training.sources import load_rows
 
 MASKS = (("random", 0.5), ("whole_time", 0.4), ("whole_lead", 0.4))
-RECIPE = Path(__file__).parent / "recipes" / "evaluation" / "ptbxl_superclass.yaml"
+RECIPES = Path(__file__).parent / "recipes" / "evaluation"
 CARDS = Path(__file__).parents[1] / "model_cards"
 
 
 def measure(data_root: Path, checkpoint: Path, run: Path, cache_dir: str | None) -> dict[str, Any]:
     """Everything that the card states."""
     overrides = {"data__root": str(data_root)} | ({"data__cache_dir": cache_dir} if cache_dir else {})
+    stages = load_stages(data_root, run, overrides)
+    overrides |= {"checkpoint": str(checkpoint), "overwrite": True}
     config = load_config(
         EvaluationConfig,
-        RECIPE,
+        RECIPES / "ptbxl_superclass.yaml",
         output_dir=str(run / "evaluation" / "superclass"),
-        checkpoint=str(checkpoint),
         pretrained=str(run / "pretraining" / "final"),
-        overwrite=True,
         **overrides,
     )
-    table = evaluate(config)
+    leads = load_config(
+        EvaluationConfig,
+        RECIPES / "lead_reconstruction.yaml",
+        output_dir=str(run / "evaluation" / "lead_reconstruction"),
+        **overrides,
+    )
     return {
-        **measure_codes(config, checkpoint, load_stages(data_root, run, overrides)),
-        "superclasses": card_table(table),
+        **measure_codes(config, checkpoint, stages),
+        "superclasses": card_table(evaluate(config)),
+        "lead_reconstruction": card_leads(evaluate_lead_reconstruction(leads)),
         "training_records_by_corpus": count_records(checkpoint),
         **describe_model(checkpoint),
         "stored_bytes": sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file()),
@@ -91,6 +98,28 @@ def card_table(table: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def card_leads(results: dict[str, Any]) -> dict[str, Any]:
+    """What the card says of missing and noised leads; the rest is in the run folder."""
+    return {
+        "windows": results["data"]["test_windows"],
+        "patients": results["data"]["test_patients"],
+        "rows": results["task"]["rows"],
+        "parts": [
+            {
+                "title": results["task"]["parts"][part],
+                "rows": {row: lead_row(row, found) for row in found["rows"]},
+            }
+            for part, found in results["parts"].items()
+        ],
+    }
+
+
+def lead_row(row: str, found: dict[str, Any]) -> dict[str, Any]:
+    """A row's figures, and those of the trained model less it."""
+    figures = {name: bounds(found["rows"][row][name]) for name in ("psnr_db", "pearson_r")}
+    return figures if row == "trained" else {**figures, "less": bounds(found["differences"][row]["psnr_db"])}
+
+
 def bounds(figure: dict[str, Any]) -> dict[str, float]:
     """A figure and the ends of its interval."""
     return {name: figure[name] for name in ("estimate", "low", "high")}
@@ -99,7 +128,10 @@ def bounds(figure: dict[str, Any]) -> dict[str, float]:
 def measure_codes(config: EvaluationConfig, checkpoint: Path, stages: Any) -> dict[str, Any]:
     """Rhythm codes, and predictions of hidden ones, on fold 9."""
     tokenizer = AnyECGTokenizer.from_pretrained(checkpoint)
-    masked = AnyECGForMaskedCodeModeling.from_pretrained(checkpoint).eval()
+    masked, found = AnyECGForMaskedCodeModeling.from_pretrained(checkpoint, output_loading_info=True)
+    if found["missing_keys"]:
+        raise ValueError(f"{checkpoint} predicts no codes: it lacks {', '.join(sorted(found['missing_keys']))}.")
+    masked.eval()
     window = masked.config.trained_time_positions
     held_out = load_task_data(config.data, tokenizer, label_task(config.task), 0).test.windows
     train = load_rows(stages.quantizer.data, tokenizer).train

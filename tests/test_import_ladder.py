@@ -32,7 +32,7 @@ LADDER = (
         *("models.anyecg.attention_kernels_anyecg", "models.anyecg.attention_slices_anyecg"),
         *("models.anyecg.attention_band_anyecg", "models.anyecg.attention_split_anyecg"),
         *("models.anyecg.attention_anyecg", "models.anyecg.layers_anyecg", "models.anyecg.quantization_anyecg"),
-        "models.anyecg.lead_estimation_anyecg",
+        *("models.anyecg.lead_estimation_anyecg", "models.anyecg.lead_statistics_anyecg"),
     ),
     ("models.anyecg.pretrained_anyecg",),
     ("models.anyecg.modeling_anyecg_quantizer", "models.anyecg.modeling_anyecg"),

@@ -31,6 +31,7 @@ def record_with_codes(codes: np.ndarray, lead_ids: list[int], mask: np.ndarray |
         "input_values": (patches * mask[..., None]).astype(np.float16),
         "attention_mask": mask,
         "lead_ids": np.array(lead_ids),
+        "scale": 1.0,
         "n_leads": codes.shape[0],
         "n_patches": codes.shape[1],
         "codes": codes,
@@ -133,7 +134,7 @@ class Oracle:
         self.guess = guess
         self.confidence = confidence
 
-    def __call__(self, input_values, attention_mask, lead_ids, bool_masked_pos):
+    def __call__(self, input_values, attention_mask, lead_ids, scale, bool_masked_pos):
         truth = (input_values[..., 0] - 1).long().clamp(min=0)
         logits = self.confidence * torch.nn.functional.one_hot(self.guess(truth), CODES)
         return SimpleNamespace(logits=logits)

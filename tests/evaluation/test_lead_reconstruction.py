@@ -12,7 +12,7 @@ from tests.training.small_runs import SHAPE, write_tokenizer
 from tests.training.written_records import LEADS
 from tests.training.written_sources import cleaned_rows, write_source
 
-from anyecg_hf import AnyECGForLeadReconstruction
+from anyecg_hf import AnyECGForLeadReconstruction, AnyECGTokenizer
 from anyecg_hf.evaluation.evaluation_configs import BootstrapConfig, EvaluationConfig
 from anyecg_hf.evaluation.lead_estimators import LeastSquares, identities, kinds_of, mean_of_leads
 from anyecg_hf.evaluation.lead_reconstruction import evaluate_lead_reconstruction, lead_figures
@@ -25,7 +25,8 @@ from anyecg_hf.evaluation.lead_situations import (
 )
 from anyecg_hf.evaluation.metrics import psnr_db
 from anyecg_hf.models.anyecg.configuration_anyecg import LEAD_NAMES
-from anyecg_hf.models.anyecg.lead_estimation_anyecg import LeadEstimator, fit_lead_covariance
+from anyecg_hf.models.anyecg.lead_estimation_anyecg import LeadEstimator
+from anyecg_hf.models.anyecg.lead_statistics_anyecg import fit_lead_covariance
 from anyecg_hf.training.configs import DataConfig, TaskConfig
 from anyecg_hf.training.leaks import LeakError
 
@@ -45,6 +46,7 @@ def true_batch(records: int = 3, patches: int = 8) -> dict[str, torch.Tensor]:
         "input_values": values,
         "attention_mask": torch.ones(records, 12, patches, dtype=torch.long),
         "lead_ids": torch.tensor([[LEAD_NAMES.index(name) for name in STANDARD_LEADS]] * records),
+        "scale": torch.full((records,), 0.2),
     }
 
 
@@ -86,6 +88,23 @@ class TestSituations:
         assert torch.equal(whole.tensors["input_values"], again.tensors["input_values"])
         assert not torch.equal(whole.tensors["input_values"], other.tensors["input_values"])
 
+    def test_nothing_of_what_is_given_tells_the_strength_of_what_is_missing(self):
+        batch = true_batch()
+        louder = {**batch, "input_values": batch["input_values"].clone()}
+        louder["input_values"][:, 8] *= 3  # V3
+        # What a tokenizer makes of it: all leads together have unit spread.
+        spread = louder["input_values"].square().mean(dim=(1, 2, 3)).sqrt()
+        louder["input_values"] /= spread[:, None, None, None]
+        louder["scale"] = batch["scale"] * spread
+        for one, other in zip(all_situations(batch), all_situations(louder), strict=True):
+            given = one.tensors["attention_mask"].bool() & ~one.tensors["bool_masked_pos"]
+            values = one.tensors["input_values"]
+            torch.testing.assert_close(values[given].square().mean(), torch.tensor(1.0))
+            in_mv = one.tensors["labels"] * one.tensors["scale"][:, None, None, None]
+            torch.testing.assert_close(in_mv, batch["input_values"] * 0.2)
+            if not given[:, 8].any():
+                torch.testing.assert_close(other.tensors["input_values"], values)
+
     def test_leads_come_in_the_standard_order_and_all_must_be_usable(self):
         turned = twelve_leads(0, lead_names=list(LEADS[::-1]))
         bad, few, good = (dict(cleaned_rows([item])[0]) for item in (twelve_leads(1), row(2), turned))
@@ -103,7 +122,7 @@ class TestEstimators:
 
     def test_the_mean_is_over_clean_leads(self):
         (found,) = part(all_situations(self.batch), "limb_leads")
-        expected = self.batch["input_values"][:, 6:].mean(dim=1)
+        expected = found.tensors["labels"][:, 6:].mean(dim=1)
         torch.testing.assert_close(torch.tensor(mean_of_leads(found.tensors))[:, 3], expected)
 
     def test_least_squares_is_the_regression_on_the_training_records(self):
@@ -113,15 +132,16 @@ class TestEstimators:
         flat = self.batch["input_values"].transpose(0, 1).flatten(1).double().numpy()
         given = flat[[0, 1, 7]]
         weights = np.linalg.lstsq(given.T, flat[8], rcond=None)[0]
-        restored = least_squares(found.tensors)[:, 8].reshape(-1)
+        spread = (found.tensors["scale"] / self.batch["scale"]).double().numpy()
+        restored = (least_squares(found.tensors)[:, 8] * spread[:, None, None]).reshape(-1)
         assert restored == pytest.approx(weights @ given, abs=1e-4)
 
     def test_identities_are_exact_where_they_apply_and_silent_elsewhere(self):
         estimator = LeadEstimator(tiny_config())
         found = all_situations(self.batch)
-        truth = self.batch["input_values"].numpy()
         for number, item in enumerate(part(found, "one_limb_lead")):
-            assert identities(item.tensors, estimator)[:, number] == pytest.approx(truth[:, number], abs=1e-5)
+            truth = item.tensors["labels"][:, number].numpy()
+            assert identities(item.tensors, estimator)[:, number] == pytest.approx(truth, abs=1e-5)
         (limb,) = part(found, "limb_leads")
         assert np.isnan(identities(limb.tensors, estimator)).all()
 
@@ -161,11 +181,11 @@ class TestFigures:
         assert (found["psnr_db"] == 120.0).all() and np.isinf(psnr_db(self.clean[0, :, 0], self.clean[0, :, 0])).all()
 
 
-def write_model(folder, covariance: torch.Tensor | None = None):
+def write_model(folder, covariance: torch.Tensor | None = None, **settings):
     write_tokenizer(folder)
     torch.manual_seed(0)
     small = {"reconstruction_width": 8, "num_reconstruction_layers": 1}
-    model = AnyECGForLeadReconstruction(tiny_config(**SHAPE, **small))
+    model = AnyECGForLeadReconstruction(tiny_config(**{**SHAPE, **small, "trained_time_positions": 16, **settings}))
     if covariance is not None:
         model.set_lead_covariance(covariance)
     model.save_pretrained(folder)
@@ -222,6 +242,18 @@ def test_shared_patients_and_missing_leads_are_refused(tmp_path):
         evaluate_lead_reconstruction(config(tmp_path, [twelve_leads(30, patient_id="p2")], checkpoint=checkpoint))
     with pytest.raises(ValueError, match="none of 1 test windows has all of the leads I, II"):
         evaluate_lead_reconstruction(config(tmp_path, [row(40)], checkpoint=checkpoint))
+
+
+def test_checkpoints_that_see_other_records_are_refused(tmp_path):
+    one, other, short = (
+        str(write_model(tmp_path / name, trained_time_positions=patches))
+        for name, patches in (("one", 16), ("other", 16), ("short", 8))
+    )
+    AnyECGTokenizer(patch_size=75, denoise=False).save_pretrained(other)
+    with pytest.raises(ValueError, match="one and .*other clean records differently: .*denoise"):
+        evaluate_lead_reconstruction(config(tmp_path, checkpoint=[one, other]))
+    with pytest.raises(ValueError, match=r"`data\.window_s` is 4, but a model was trained on windows of 2 s"):
+        evaluate_lead_reconstruction(config(tmp_path, checkpoint=[one, short]))
 
 
 def test_a_checkpoint_without_the_head_and_other_tasks_are_refused(tmp_path):

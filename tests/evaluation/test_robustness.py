@@ -73,6 +73,7 @@ class TestWorsening:
             ("leads", 3, ["I", "II"], 500, 10, False),
             ("leads", 2, ["II", "I"], 500, 10, True),
             ("powerline", 6, ["I"], 100, 10, False),
+            ("powerline", 6, ["I"], 100.1, 10, False),
             ("powerline", 6, ["I"], 250, 10, True),
             ("emg", 6, ["I"], 50, 10, False),
             ("baseline_wander", 6, ["I"], 50, 10, True),

@@ -377,3 +377,21 @@ def test_a_checkpoint_of_another_size_is_no_base_of_an_adapter(adapter: tuple[Pa
     built(hidden_size=64).save_pretrained(tmp_path / "other")
     with pytest.raises(ValueError, match="other.* lacks 38 weights of AnyECGForSequenceClassification"):
         load_adapted(adapter[0], base=tmp_path / "other")
+
+
+class TestLoadReport:
+    """What `transformers` says of absent weights is shown unless the adapter brings them."""
+
+    @pytest.mark.parametrize(("modules_to_save", "is_told"), [(None, False), ([], True)])
+    def test_a_head_is_missing_only_where_the_adapter_does_not_bring_it(
+        self, tmp_path, caplog, modules_to_save, is_told
+    ):
+        AnyECGModel(tiny_config()).save_pretrained(tmp_path / "base")
+        # PEFT itself adds `classifier`, and no head of another name.
+        model = AnyECGForMaskedCodeModeling.from_pretrained(tmp_path / "base")
+        lora = LoraSettings(r=2, modules_to_save=modules_to_save)
+        save_adapted(adapt(model, AdaptationConfig(mode="lora", lora=lora)), tmp_path / "adapter")
+        caplog.clear()
+        load_adapted(tmp_path / "adapter")
+        (head,) = head_names(model)
+        assert ("LOAD REPORT" in caplog.text) == is_told == (f"{head}.bias" in caplog.text)

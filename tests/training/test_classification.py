@@ -1,6 +1,7 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
 
+import io
 import logging
 
 import numpy as np
@@ -10,7 +11,7 @@ from tests.corpora.written_rows import row
 from tests.training.small_runs import CLASSES, SmallRuns
 from tests.training.written_sources import FIBRILLATION, FLUTTER, NORMAL, cleaned_rows
 
-from anyecg_hf import AnyECGForSequenceClassification, AnyECGTokenizer
+from anyecg_hf import AnyECGForLeadReconstruction, AnyECGForSequenceClassification, AnyECGTokenizer
 from anyecg_hf.training.adapters import AdaptationConfig, LoraSettings, load_adapted
 from anyecg_hf.training.classification import ClassificationStage, classifier_settings, count_labels, labelled_rows
 from anyecg_hf.training.configs import MaskingConfig, TaskConfig
@@ -65,11 +66,11 @@ class TestLabelledRows:
     def test_rare_classes_are_left_out_on_request_and_told(self, caplog):
         stated = [(NORMAL,), (FIBRILLATION,), (NORMAL, FIBRILLATION), (FLUTTER,), ()]
         rows = rows_of(*(("georgia", codes) for codes in stated), ("cinc2017", (FLUTTER,)))
-        asked = label_task(TaskConfig(name="labels", classes=[NORMAL, FIBRILLATION, FLUTTER, "x"]))
+        asked = label_task(TaskConfig(name="labels", classes=[NORMAL, FIBRILLATION, FLUTTER, "no such"]))
         with caplog.at_level(logging.WARNING):
             kept, found = labelled_rows(asked, data(rows), drop_rare=2)
         assert kept.class_names == (NORMAL, FIBRILLATION, FLUTTER)
-        assert "classes are left out: x (0 of 5 training records)" in caplog.text
+        assert "classes are left out: no such (0 of 5 training records)" in caplog.text
         positives, negatives = count_labels(kept, found.train)
         assert (positives.tolist(), negatives.tolist()) == ([2, 2, 2], [3, 3, 3])
 
@@ -196,6 +197,21 @@ class TestStage:
         stage = self.stage(runs, tmp_path)
         assert stage.counts({"labels": torch.tensor([0, 1, 1])}) == {"classification_loss": 3.0}
 
+    def test_heads_of_other_tasks_in_the_checkpoint_are_no_obstacle_and_nothing_is_complained_of(
+        self, runs, tmp_path, monkeypatch
+    ):
+        complaints = io.StringIO()
+        handler = logging.StreamHandler(complaints)
+        told = logging.getLogger("transformers")
+        monkeypatch.setattr(told, "handlers", [*told.handlers, handler])
+        model = AnyECGForLeadReconstruction.from_pretrained(runs.backbone)
+        model.save_pretrained(tmp_path / "parent")
+        AnyECGTokenizer.from_pretrained(runs.backbone).save_pretrained(tmp_path / "parent")
+        complaints.truncate(0)
+        stage = self.stage(runs, tmp_path, checkpoint=str(tmp_path / "parent"))
+        assert stage.model.config.num_labels == len(CLASSES) == stage.model.classifier.out_features
+        assert "num_labels" not in complaints.getvalue()
+
     def test_validation_passes_over_unknown_labels(self, runs, tmp_path):
         stage = self.stage(runs, tmp_path)
         rows = list(stage.data.validation)
@@ -248,7 +264,6 @@ class TestStage:
 def test_a_model_of_a_task_knows_its_classes():
     settings = classifier_settings(label_task(TaskConfig(name="anomaly")))
     assert settings == {
-        "num_labels": 2,
         "id2label": {0: "normal", 1: "abnormal"},
         "label2id": {"normal": 0, "abnormal": 1},
         "problem_type": "single_label_classification",

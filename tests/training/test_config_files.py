@@ -24,7 +24,7 @@ from anyecg_hf.training.configs import (
 )
 
 DATA = {"train": [{"corpus": "ptb-xl", "folds": [1, 2], "options": {"sampling_rate": 100}}, {"parquet": "x/*.parquet"}]}
-QUANTIZER = {"output_dir": "run", "data": DATA, "run": {"steps": 3}}
+QUANTIZER = {"output_dir": "run", "data": DATA, "run": {"steps": 3}, "optimiser": {"warmup_steps": 0}}
 FINETUNING = {**QUANTIZER, "checkpoint": "pretrained", "task": {"name": "superclass"}}
 
 FULL = FinetuningConfig(
@@ -35,7 +35,7 @@ FULL = FinetuningConfig(
         lead_dropout=0.25,
     ),
     run=RunConfig(steps=7, trackers=[], precision="float32"),
-    optimiser=OptimiserConfig(epsilon=1e-9),
+    optimiser=OptimiserConfig(epsilon=1e-9, warmup_steps=2),
     model={"classifier_dropout": 0.1, "id2label": {0: "a"}},
     checkpoint="null",
     task=TaskConfig(name="labels", classes=["164889003", "AFIB"]),
@@ -66,6 +66,7 @@ def test_a_file_becomes_dataclasses_all_the_way_down(written):
             ]
         ),
         run=RunConfig(steps=3),
+        optimiser=OptimiserConfig(warmup_steps=0),
     )
 
 
@@ -77,7 +78,7 @@ def test_what_was_saved_is_read_again(tmp_path):
 
 def test_a_command_line_alone_says_the_same_as_a_file(written):
     line = [
-        *("--output_dir", "run", "--run.steps", "3"),
+        *("--output_dir", "run", "--run.steps", "3", "--optimiser.warmup_steps", "0"),
         "--data.train=[{corpus: ptb-xl, folds: [1, 2], options: {sampling_rate: 100}}, {parquet: 'x/*.parquet'}]",
     ]
     from_line, from_file = (parse_config(QuantizerTrainingConfig, text) for text in (line, written(QUANTIZER)))
@@ -216,6 +217,25 @@ def test_values_of_another_type_are_refused_with_the_key(written, changes, key, 
 def test_impossible_numbers_are_refused(written, changes, message):
     with pytest.raises(ValueError, match=message):
         parse_config(FinetuningConfig, written(merged(changes)))
+
+
+@pytest.mark.parametrize("warmup_steps", [3, 50])
+def test_a_warm_up_that_never_ends_is_refused_with_both_numbers(written, warmup_steps):
+    content = merged({"optimiser": {"warmup_steps": warmup_steps}})
+    with pytest.raises(ValueError, match=rf"`optimiser\.warmup_steps` is {warmup_steps} and `run\.steps` 3: .* lower"):
+        parse_config(FinetuningConfig, written(content))
+    options = [*written(content), "--run.steps", str(warmup_steps + 1)]
+    assert parse_config(FinetuningConfig, options).optimiser.warmup_steps == warmup_steps
+
+
+@pytest.mark.parametrize("mode", ["full", "head", "attentive_probe"])
+def test_settings_of_adapters_need_their_mode(written, mode):
+    content = written(merged({"adaptation": {"mode": mode}}))
+    with pytest.raises(ValueError, match=rf"`adaptation\.lora` is set, and `adaptation\.mode` is '{mode}': make that"):
+        parse_config(FinetuningConfig, [*content, "--adaptation.lora.r", "16"])
+    options = [*content, "--adaptation.lora.r", "16", "--adaptation.mode", "lora"]
+    assert parse_config(FinetuningConfig, options).adaptation.lora.r == 16
+    assert parse_config(FinetuningConfig, content).adaptation == AdaptationConfig(mode=mode)
 
 
 def test_a_file_that_is_not_there_or_no_yaml_is_refused(tmp_path):

@@ -199,6 +199,70 @@ class TestCodes:
         assert asked.label(labelled("georgia")) is None
 
 
+class TestLabels:
+    """Classes of one's own: what a corpus has no words for is unknown there."""
+
+    FLUTTER, FIRST_DEGREE_BLOCK, FIBRILLATION = "164890007", "270492004", "164889003"
+
+    @pytest.mark.parametrize(
+        ("corpus", "native", "expected"),
+        [
+            ("code-15", ("1dAVb",), [np.nan, 1, 0, np.nan]),  # six findings; flutter and AFIB are none of them
+            ("code-15", ("AF",), [np.nan, 0, 1, np.nan]),
+            ("ptb-xl", ("NORM", "SR"), [0, 0, 0, 0]),
+            ("ptb-xl", ("AFIB",), [0, 0, 1, 1]),
+            ("ptb-xl", ("426783006",), [0, 0, 0, np.nan]),  # a copy of the challenge has codes only
+            ("cpsc2018", ("PAC",), [np.nan, 0, 0, np.nan]),
+            ("ningbo", ("426783006",), [0, 0, np.nan, np.nan]),  # never says fibrillation
+            ("ningbo", ("164889003",), [0, 0, 1, np.nan]),  # unless it does
+            ("cinc2017", ("O",), [np.nan, np.nan, 0, np.nan]),
+        ],
+    )
+    def test_a_class_that_the_corpus_cannot_state_is_unknown(self, corpus, native, expected, caplog):
+        found = task("labels", self.FLUTTER, self.FIRST_DEGREE_BLOCK, self.FIBRILLATION, "AFIB").label(
+            labelled(corpus, *native)
+        )
+        np.testing.assert_array_equal(found, np.array(expected, dtype=np.float32))
+        assert caplog.text == ""
+
+    def test_a_row_that_can_state_none_of_the_classes_says_nothing(self):
+        asked = task("labels", self.FLUTTER, "IMI")
+        for row in (labelled("code-15", "AF"), labelled("cinc2017", "N"), labelled("ludb", "Rhythm: Sinus rhythm.")):
+            assert (asked.label(row) is None) == (row["corpus"] != "ludb")
+
+    def test_words_about_the_quality_of_a_record_say_nothing_of_diagnoses(self):
+        row = {**labelled("georgia"), "corpus": "cinc2011", "native_labels": ["unacceptable"]}
+        assert task("labels", self.FIBRILLATION).label(row) is None
+        found = task("labels", self.FIBRILLATION, "acceptable", "unacceptable").label(row)
+        np.testing.assert_array_equal(found, [np.nan, 0, 1])
+
+    def test_a_record_too_noisy_for_its_annotators_is_of_no_class(self):
+        assert task("labels", self.FIBRILLATION).label(labelled("cinc2017", "~")) is None
+
+    def test_texts_are_compared_as_the_tables_of_their_corpus_are(self):
+        asked = task("labels", "Sinus rhythm")
+        assert asked.label(labelled("ludb", "Rhythm: Sinus rhythm.")).tolist() == [1]
+        assert asked.label(labelled("mimic-iv-ecg", "sinus  RHYTHM")).tolist() == [1]
+        assert asked.label(labelled("ludb", "Rhythm: Sinus bradycardia.")).tolist() == [0]
+
+    def test_where_nobody_knows_a_missing_class_is_a_negative_and_that_is_told_once_a_corpus(self, caplog):
+        asked = task("labels", self.FIBRILLATION, "my finding")
+        rows = [
+            labelled("folder", "426783006"),
+            labelled("folder", self.FIBRILLATION),
+            labelled("georgia", "426783006"),
+        ]
+        found = [asked.label(row).tolist() for row in [*rows, *rows]]
+        assert found == [[0, 0], [1, 0], [0, 0]] * 2
+        message = (
+            "task 'labels': nothing is known of how '{}' states {}; its records that do not are taken as negatives"
+        )
+        assert caplog.messages == [
+            message.format("folder", "164889003, my finding"),
+            message.format("georgia", "my finding"),
+        ]
+
+
 class TestWithout:
     def test_the_other_classes_keep_their_labels_and_descriptions(self):
         asked = task("superclass").without({"MI", "HYP"})

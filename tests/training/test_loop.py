@@ -69,7 +69,7 @@ class TestRun:
 
     @pytest.mark.parametrize("name", ["steps", "gradient_accumulation", "save_every", "keep", "log_every"])
     def test_counts_below_one_are_refused_before_anything_is_written(self, runs, tmp_path, name):
-        with pytest.raises(ValueError, match=f"`run.{name}` must be at least 1, got 0"):
+        with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0"):
             train(runs.config("pretraining", tmp_path / "run", **{f"run__{name}": 0}))
         assert not (tmp_path / "run").exists()
 

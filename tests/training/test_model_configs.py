@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import pytest
+import torch
 from tests.models.tiny import tiny_quantizer_config
 
 from anyecg_hf import AnyECGConfig, AnyECGQuantizerConfig, AnyECGTokenizer
@@ -10,6 +11,7 @@ from anyecg_hf.training.model_configs import (
     check_fixed,
     load_tokenizer,
     new_config,
+    parent_digest,
     shared_with_tokenizer,
     tokenizer_for,
 )
@@ -90,3 +92,17 @@ def test_typos_of_the_tokenizer_section_are_refused():
 def test_a_checkpoint_path_to_nothing_is_not_looked_for_on_the_hub(path):
     with pytest.raises(ValueError, match=f"there is no checkpoint folder '{path}'"):
         load_tokenizer(path)
+
+
+def test_what_a_run_takes_over_is_the_tokenizer_s_settings_and_the_weights_that_are_not_new():
+    def model(value: float) -> torch.nn.Module:
+        found = torch.nn.Linear(2, 1)
+        torch.nn.init.constant_(found.weight, value)
+        torch.nn.init.constant_(found.bias, 0.0)
+        return found
+
+    tokenizer, other = AnyECGTokenizer(patch_size=75), AnyECGTokenizer(patch_size=75, notch_hz=60.0)
+    expected = parent_digest(tokenizer, model(1.0))
+    assert parent_digest(AnyECGTokenizer(patch_size=75), model(1.0)) == expected
+    assert expected not in (parent_digest(tokenizer, model(2.0)), parent_digest(other, model(1.0)))
+    assert parent_digest(tokenizer, model(2.0), {"weight"}) == parent_digest(tokenizer, model(1.0), ["weight"])

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from anyecg_hf.evaluation.evaluation_configs import EvaluationConfig
 from anyecg_hf.training.config_files import load_config
 from anyecg_hf.training.configs import LONG_TASKS, RECONSTRUCTION_TASK, TOKEN_TASKS, FinetuningConfig
 from anyecg_hf.training.sources import check_sources
 
-FOLDER = Path(__file__).parents[2] / "examples" / "recipes" / "tiny"
+RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
+FOLDER, EVALUATIONS = RECIPES / "tiny", RECIPES / "evaluation"
 TASKS = {"lead_reconstruction": (RECONSTRUCTION_TASK,), "beats": TOKEN_TASKS, "long_rhythm": LONG_TASKS}
 
 
@@ -31,3 +33,24 @@ def test_the_recipe_is_of_its_task_and_keeps_folds_apart(name):
         assert config.adaptation.mode == "head"
     if name == "long_rhythm":
         assert config.adaptation.mode == "head" and config.task.segment_s % config.data.window_s == 0
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_evaluation_is_of_the_same_task_and_records(name):
+    trained, config = (
+        load_config(FinetuningConfig, FOLDER / f"{name}.yaml"),
+        load_config(EvaluationConfig, EVALUATIONS / f"{name}.yaml"),
+    )
+    check_sources(config.data)
+    assert (config.task.name, config.task.segment_s) == (trained.task.name, trained.task.segment_s)
+    assert config.output_dir == f"runs/anyecg-tiny/evaluation/{name}"
+    assert config.data.window_s == trained.data.window_s
+    if name == "lead_reconstruction":
+        # Least squares is fitted on the kind of records that are tested on.
+        assert config.checkpoint == f"{trained.output_dir}/final"
+        assert config.data.held_out == trained.data.held_out and config.data.deduplicate
+        assert config.data.train == [source for source in trained.data.train if source.corpus == "ptb-xl"]
+    else:
+        # Cross-validation over patients trains anew in every part.
+        assert config.pretrained == trained.checkpoint and config.checkpoint is None
+        assert config.data.train == trained.data.train and not config.data.held_out

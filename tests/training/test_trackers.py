@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 from anyecg_hf.training import trackers
-from anyecg_hf.training.configs import DataConfig, QuantizerTrainingConfig, RunConfig, SourceConfig
+from anyecg_hf.training.configs import DataConfig, OptimiserConfig, QuantizerTrainingConfig, RunConfig, SourceConfig
 from anyecg_hf.training.trackers import choose_trackers, tracked_settings
 
 
@@ -34,7 +34,11 @@ def test_a_tracker_that_is_not_installed_is_not_passed_over(monkeypatch):
 
 def test_settings_are_one_level_of_plain_values():
     config = QuantizerTrainingConfig(
-        output_dir="run", data=DataConfig(train=[SourceConfig(corpus="sph")]), run=RunConfig(steps=3), model={"a": 1.5}
+        output_dir="run",
+        data=DataConfig(train=[SourceConfig(corpus="sph")]),
+        run=RunConfig(steps=3),
+        optimiser=OptimiserConfig(warmup_steps=1),
+        model={"a": 1.5},
     )
     settings = tracked_settings(dataclasses.asdict(config))
     assert {type(value) for value in settings.values()} <= {bool, int, float, str}

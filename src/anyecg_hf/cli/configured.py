@@ -84,6 +84,7 @@ def _tidy_bars() -> None:
 
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
+    # `datasets` can only switch bars off; `TQDM_LEAVE` counts when tqdm is imported, and for training's own bar too.
     bar = datasets.utils.tqdm
     if not isinstance(vars(bar)["__init__"], partialmethod):
         bar.__init__ = partialmethod(bar.__init__, leave=False)

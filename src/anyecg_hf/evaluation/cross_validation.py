@@ -23,7 +23,7 @@ from scipy.special import expit, softmax
 
 from ..training.leaks import RowKey, leak_keys
 from ..training.record_lists import trained_records
-from .baselines.probe import _logistic_regression
+from .baselines.probe import logistic_regression
 from .evaluation_configs import BootstrapConfig
 from .metrics import accuracy, bootstrap_rows, highest_class, macro_auprc, macro_auroc, percentile_interval, weighted_f1
 from .metrics.checks import has_both_outcomes
@@ -94,7 +94,7 @@ class FixedProbe:
         means, spreads = features.mean(axis=0), features.std(axis=0)
         scales = np.where(spreads > 1e-6, spreads, 1.0)
         standard = (features - means) / scales
-        classifier_class = _logistic_regression()
+        classifier_class = logistic_regression()
         weights = np.zeros((features.shape[1], labels.shape[1]))
         if is_multi_label:
             rates = np.clip(labels.mean(axis=0), 1e-6, 1 - 1e-6)

@@ -25,7 +25,8 @@ import torch
 
 from ..corpora.signal_feature import ECG_FORMAT
 from ..models.anyecg import AnyECGForLeadReconstruction, AnyECGTokenizer
-from ..models.anyecg.lead_estimation_anyecg import LeadEstimator, fit_lead_covariance
+from ..models.anyecg.lead_estimation_anyecg import LeadEstimator
+from ..models.anyecg.lead_statistics_anyecg import fit_lead_covariance
 from ..training.adapters import ADAPTER_FILE, load_adapted
 from ..training.codes import weights_digest
 from ..training.config_files import parse_config
@@ -42,6 +43,7 @@ from .lead_situations import PARTS, STANDARD_LEADS, CorruptedBatch, clean_batch,
 from .metrics import mean_absolute_error_mv, pearson_r, psnr_db, ssim
 from .patient_means import patient_mean
 from .result_files import RESULTS_FILE
+from .table_rows import refuse_long_windows, shared_tokenizer
 from .task_splits import patient_of
 
 logger = logging.getLogger(__name__)
@@ -69,7 +71,8 @@ def evaluate_lead_reconstruction(config: EvaluationConfig) -> dict[str, Any]:
     Raises:
         [`~anyecg_hf.training.leaks.LeakError`]: if a test record is a copy of a training record, or of the same
             patient, or if a checkpoint was trained or selected on it.
-        `ValueError`: without checkpoint, if no test record has the twelve leads, and if `output_dir` holds results.
+        `ValueError`: without checkpoint, if checkpoints clean records differently or a window is longer than one of
+            them was trained on, if no test record has the twelve leads, and if `output_dir` holds results.
     """
     folder = Path(config.output_dir)
     if (folder / RESULTS_FILE).exists() and not config.overwrite:
@@ -77,8 +80,9 @@ def evaluate_lead_reconstruction(config: EvaluationConfig) -> dict[str, Any]:
     _check(config)
     start = time.monotonic()
     device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
-    tokenizer = AnyECGTokenizer.from_pretrained(config.checkpoints[0])
+    tokenizer = shared_tokenizer(config.checkpoints)
     models = [load_lead_model(checkpoint, device) for checkpoint in config.checkpoints]
+    refuse_long_windows(config.data.window_s, models, tokenizer)
     train, test, dropped = _records(config.data, tokenizer)
     records = list(dict.fromkeys(row_keys(test)))
     seen = {checkpoint: refuse_seen_records(checkpoint, records) for checkpoint in config.checkpoints}
@@ -89,14 +93,14 @@ def evaluate_lead_reconstruction(config: EvaluationConfig) -> dict[str, Any]:
     figures: dict[str, Figures] = {part: {name: {} for name in TITLES} for part in PARTS}
     patients: list[Any] = []
     examples: list[Example] = []
-    for batch, keys, scale in _batches(test, tokenizer):
+    for batch, keys in _batches(test, tokenizer):
         patients += [patient_of(key) for key in keys]
         names = [f"{key.corpus}/{key.record_id}" for key in keys]
         for found in situations(batch, names, tokenizer.lead_names, tokenizer.sampling_rate):
             answers = _answers(found, models, least_squares, estimator)
-            _add_figures(figures, found, answers, scale)
+            _add_figures(figures, found, answers)
             if "three_leads" in found.scored:
-                examples += _examples(found, answers, scale, names)
+                examples += _examples(found, answers, names)
     results = {
         "task": {"name": RECONSTRUCTION_TASK, "parts": PARTS, "rows": TITLES, "figures": list(FIGURES)},
         "settings": dataclasses.asdict(config),
@@ -174,8 +178,8 @@ def _records(config: DataConfig, tokenizer: AnyECGTokenizer) -> tuple[datasets.D
 
 def _batches(
     rows: datasets.Dataset, tokenizer: AnyECGTokenizer
-) -> Iterator[tuple[dict[str, torch.Tensor], list[RowKey], np.ndarray]]:
-    """Windows of one length, with their keys and scales in mV."""
+) -> Iterator[tuple[dict[str, torch.Tensor], list[RowKey]]]:
+    """Windows of one length, with their keys."""
     keys = list(row_keys(rows))
     by_length: dict[int, list[int]] = {}
     for index, length in enumerate(rows.select_columns(["n_patches"]).with_format(None)["n_patches"]):
@@ -185,8 +189,7 @@ def _batches(
             chosen = indices[start : start + _BATCH]
             part = [rows[index] for index in chosen]
             places = [standard_window(row, tokenizer.lead_names) for row in part]
-            scale = np.array([row["scale"] for row in part], dtype=np.float64)
-            yield clean_batch(part, places), [keys[index] for index in chosen], scale
+            yield clean_batch(part, places), [keys[index] for index in chosen]
 
 
 def _answers(
@@ -210,15 +213,14 @@ def _answers(
     return answers
 
 
-def _add_figures(
-    figures: dict[str, Figures], found: CorruptedBatch, answers: Mapping[str, list[np.ndarray]], scale: np.ndarray
-) -> None:
-    clean = found.tensors["labels"].numpy() * scale[:, None, None, None]
+def _add_figures(figures: dict[str, Figures], found: CorruptedBatch, answers: Mapping[str, list[np.ndarray]]) -> None:
+    scale = found.tensors["scale"].double().numpy()[:, None, None, None]
+    clean = found.tensors["labels"].numpy() * scale
     for part, scored in found.scored.items():
         for row, arrays in answers.items():
             if row == "given" and part != "noised":
                 continue
-            by_model = [lead_figures(clean, values * scale[:, None, None, None], scored) for values in arrays]
+            by_model = [lead_figures(clean, values * scale, scored) for values in arrays]
             for name in FIGURES:
                 mean = np.mean([one[name] for one in by_model], axis=0)
                 figures[part][row].setdefault(name, []).append(mean)
@@ -293,12 +295,10 @@ def _by_record(parts: list[np.ndarray], records: int) -> np.ndarray:
     return np.concatenate(batches)
 
 
-def _examples(
-    found: CorruptedBatch, answers: Mapping[str, list[np.ndarray]], scale: np.ndarray, names: Sequence[str]
-) -> list[Example]:
-    scored = found.scored["three_leads"]
-    restored = np.where(scored[..., None], answers["trained"][0], np.nan) * scale[:, None, None, None]
-    clean = found.tensors["labels"].numpy() * scale[:, None, None, None]
+def _examples(found: CorruptedBatch, answers: Mapping[str, list[np.ndarray]], names: Sequence[str]) -> list[Example]:
+    scored, scale = found.scored["three_leads"], found.tensors["scale"].double().numpy()[:, None, None, None]
+    restored = np.where(scored[..., None], answers["trained"][0], np.nan) * scale
+    clean = found.tensors["labels"].numpy() * scale
     flat = (*scored.shape[:2], -1)
     return [
         Example(name, *pair) for name, *pair in zip(names, clean.reshape(flat), restored.reshape(flat), strict=True)

@@ -13,7 +13,8 @@ The fixed situations of corrupted-lead generation, on records with all twelve st
   told.
 - (e) `one_limb_lead`: the limb leads are missing in turn, where the identities of Einthoven and Goldberger are all.
 
-Only missing and noised samples are scored.
+Only missing and noised samples are scored. What is given is brought to unit spread, as cleaning would without the
+missing leads: in the recording scale of all leads their power could be told from that of the others.
 """
 
 import zlib
@@ -46,7 +47,8 @@ class CorruptedBatch:
     Records in one situation.
 
     Attributes:
-        tensors (`dict[str, torch.Tensor]`): Of [`corrupt_leads`], in the order of `STANDARD_LEADS`.
+        tensors (`dict[str, torch.Tensor]`): Of [`corrupt_leads`], in the order of `STANDARD_LEADS`, in the scale of
+            what is given; `scale` makes mV of it.
         scored (`dict[str, np.ndarray]`): Part of the results -> bool `(B, 12, N)`, patches that count for it.
     """
 
@@ -109,13 +111,22 @@ def situations(
         for index, number in enumerate(zlib.crc32(name.encode()) for name in names)
     ]
     joined = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
-    yield CorruptedBatch(joined, {"blocked": joined["bool_masked_pos"].numpy(), "noised": joined["noised"].numpy()})
+    scored = {"blocked": joined["bool_masked_pos"].numpy(), "noised": joined["noised"].numpy()}
+    yield CorruptedBatch(_in_scale_of_given(joined), scored)
     for index in range(len(LIMB_LEADS)):
         yield _all_missing(_without_lead(batch, index), "one_limb_lead")
 
 
 def _all_missing(tensors: Batch, part: str) -> CorruptedBatch:
-    return CorruptedBatch(tensors, {part: tensors["bool_masked_pos"].numpy()})
+    return CorruptedBatch(_in_scale_of_given(tensors), {part: tensors["bool_masked_pos"].numpy()})
+
+
+def _in_scale_of_given(tensors: Batch) -> Batch:
+    given = tensors["attention_mask"].bool() & ~tensors["bool_masked_pos"]
+    power = (tensors["input_values"].square().mean(dim=-1) * given).sum(dim=(1, 2)) / given.sum(dim=(1, 2)).clamp(min=1)
+    spread = torch.where(power > 0, power, 1.0).sqrt()
+    rescaled = {name: tensors[name] / spread[:, None, None, None] for name in ("input_values", "labels")}
+    return {**tensors, **rescaled, "scale": tensors["scale"] * spread}
 
 
 def _without_lead(batch: Batch, index: int) -> Batch:

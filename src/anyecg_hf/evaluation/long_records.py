@@ -30,7 +30,7 @@ import datasets
 import numpy as np
 import torch
 
-from ..models.anyecg import AnyECGForLongRecordClassification, AnyECGModel, AnyECGTokenizer
+from ..models.anyecg import AnyECGForLongRecordClassification, AnyECGModel
 from ..training.adapters import AdaptationConfig
 from ..training.codes import weights_digest
 from ..training.config_files import parse_config
@@ -45,6 +45,7 @@ from ..training.long_records import (
     without_rare,
 )
 from ..training.loop import run_training
+from ..training.model_configs import load_tokenizer
 from ..training.run_folder import library_versions
 from ..training.sources import DataFacts, TrainingRows, load_rows
 from ..training.token_labels import with_token_labels
@@ -52,6 +53,7 @@ from .cross_validation import FixedProbe, Fold, caveat, patient_folds, pooled_fi
 from .cross_validation_files import write_cross_validation
 from .evaluation_configs import EvaluationConfig
 from .result_files import RESULTS_FILE
+from .table_rows import refuse_long_windows
 from .task_splits import patient_of
 
 logger = logging.getLogger(__name__)
@@ -81,7 +83,8 @@ def evaluate_long_records(config: EvaluationConfig, steps: int = STEPS) -> dict[
         `dict`: what `results.json` holds.
 
     Raises:
-        `ValueError`: for another task, if no record is annotated, or if `output_dir` holds results.
+        `ValueError`: for another task, if a window is longer than the backbone was trained on, if no record is
+            annotated, or if `output_dir` holds results.
     """
     folder = Path(config.output_dir)
     if (folder / RESULTS_FILE).exists() and not config.overwrite:
@@ -91,8 +94,9 @@ def evaluate_long_records(config: EvaluationConfig, steps: int = STEPS) -> dict[
     start = time.monotonic()
     device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
     checkpoint = config.pretrained or config.checkpoints[0]
-    tokenizer = AnyECGTokenizer.from_pretrained(checkpoint)
+    tokenizer = load_tokenizer(checkpoint)
     backbone = AnyECGModel.from_pretrained(checkpoint, dtype=torch.float32).eval().to(device)
+    refuse_long_windows(config.data.window_s, [backbone], tokenizer)
     torch.manual_seed(config.seeds[0])
     random = AnyECGModel(backbone.config).eval().to(device)
     minutes = dataclasses.replace(config.task, segment_s=config.task.segment_s or MINUTE_S)
@@ -143,7 +147,7 @@ def _training(config: EvaluationConfig, data: Any, checkpoint: str, steps: int) 
             trackers=[],
             plots=False,
         ),
-        optimiser=OptimiserConfig(learning_rate=1e-3, weight_decay=0.05, warmup_steps=10),
+        optimiser=OptimiserConfig(learning_rate=1e-3, weight_decay=0.05, warmup_steps=min(10, steps - 1)),
         adaptation=AdaptationConfig(mode="head"),
     )
 
@@ -157,12 +161,13 @@ def _unit(
     random: AnyECGModel,
 ) -> dict[str, Any]:
     """Records, or segments of them: all rows in all folds."""
+    whole = settings
     try:
         settings, kept = without_rare(settings, {"labelled": embed_records(rows, backbone, settings)}, drop_rare=1)
     except ValueError as error:
         raise _NothingToTell(str(error)) from error
     segments = _complete(kept["labelled"])
-    twins = _like(segments, embed_records(rows, random, segment_settings(training, _tokenizer(training))))
+    twins = _like(segments, embed_records(rows, random, whole))
     labels = np.stack([np.asarray(row["labels"]) for row in segments.select_columns(["labels"])])
     patients = [patient_of(key) for key in row_keys(segments)]
     if len(set(patients)) < 2:
@@ -191,10 +196,6 @@ def _unit(
             name: pooled_figures(labels, found, patients, True, config.bootstrap) for name, found in scores.items()
         },
     }
-
-
-def _tokenizer(training: FinetuningConfig) -> AnyECGTokenizer:
-    return AnyECGTokenizer.from_pretrained(training.checkpoint)
 
 
 def _complete(segments: datasets.Dataset) -> datasets.Dataset:

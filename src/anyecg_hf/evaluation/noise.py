@@ -36,7 +36,7 @@ _MOTION_HZ, _MOTION_POWER = (1.0, 10.0), 0.1
 _EMG_HZ, _EMG_SWELL = (20.0, 150.0), 3.0
 # Slow courses: how fast mains and muscle tension change.
 _SLOW_HZ = 0.3
-_MIN_DURATION_S = 1.0
+MIN_DURATION_S = 1.0
 
 
 def add_noise(
@@ -57,7 +57,7 @@ def add_noise(
 
     Args:
         signal_mv (`np.ndarray` of shape `(leads, samples)`): Clean, in mV (or any unit); at least 1 s, finite.
-        sampling_rate (`float`): In Hz; for `powerline` above twice the mains frequency, for `emg` above 50.
+        sampling_rate (`float`): In Hz, above [`lowest_rate_hz`] of the kind.
         kind (`str`): One of `NOISE_KINDS`.
         snr_db (`float`): 10 log10 of signal power over noise power.
         generator (`np.random.Generator`): All chance comes from it: the same state gives the same noise.
@@ -89,6 +89,13 @@ def add_noise(
     return (signal_mv + gains[:, None] * noise).astype(np.float32)
 
 
+def lowest_rate_hz(kind: str, mains_hz: float = 50.0) -> float:
+    """Sampling rate in Hz above which a record can hold a kind of noise; `mains_hz` is for `powerline`."""
+    # The mains drift: at twice 50 Hz there would be nothing to add.
+    lowest = {"powerline": 2 * (mains_hz + _DRIFT_HZ), "emg": 50.0, "electrode_motion": 2 * _MOTION_HZ[1]}
+    return lowest.get(kind, 0.0)
+
+
 def _check(signal_mv: np.ndarray, sampling_rate: float, kind: str, snr_db: float, mains_hz: float) -> None:
     if kind not in NOISE_KINDS:
         raise ValueError(f"noise {kind!r} is unknown; choose one of {', '.join(NOISE_KINDS)}.")
@@ -96,14 +103,14 @@ def _check(signal_mv: np.ndarray, sampling_rate: float, kind: str, snr_db: float
         raise ValueError(f"`mains_hz` must be 50 or 60, got {mains_hz!r}.")
     if not np.isfinite(snr_db):
         raise ValueError(f"`snr_db` must be finite, got {snr_db}.")
-    lowest = {"powerline": 2 * mains_hz, "emg": 50.0, "electrode_motion": 2 * _MOTION_HZ[1]}.get(kind, 0.0)
+    lowest = lowest_rate_hz(kind, mains_hz)
     if sampling_rate <= lowest:
         raise ValueError(f"noise {kind!r} needs a sampling rate above {lowest:g} Hz, got {sampling_rate:g} Hz.")
     if signal_mv.ndim != 2 or len(signal_mv) == 0:
         raise ValueError(f"expected a signal (leads, samples), got shape {signal_mv.shape}.")
-    if signal_mv.shape[1] < _MIN_DURATION_S * sampling_rate:
+    if signal_mv.shape[1] < MIN_DURATION_S * sampling_rate:
         raise ValueError(
-            f"at least {_MIN_DURATION_S:g} s of signal are needed, got {signal_mv.shape[1]} samples at"
+            f"at least {MIN_DURATION_S:g} s of signal are needed, got {signal_mv.shape[1]} samples at"
             f" {sampling_rate:g} Hz."
         )
     if not np.isfinite(signal_mv).all():
@@ -186,4 +193,4 @@ def _unit_variance(noise: np.ndarray) -> np.ndarray:
 
 _SOURCES = {"baseline_wander": _baseline_wander, "electrode_motion": _electrode_motion, "emg": _emg}
 
-__all__ = ["MAINS_HZ", "NOISE_KINDS", "add_noise"]
+__all__ = ["MAINS_HZ", "MIN_DURATION_S", "NOISE_KINDS", "add_noise", "lowest_rate_hz"]

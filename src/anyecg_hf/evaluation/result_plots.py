@@ -117,8 +117,13 @@ def draw_robustness(results: Mapping[str, Any]) -> Figure:
         panel.set_axis_off()
     for panel in panels[::columns]:
         panel.set_ylabel(f"change of {TITLES[main]}", fontsize=8, color=_INK)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False)
+    # A panel can lack a row, or all of them.
+    named = {
+        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        named.values(), named.keys(), loc="outside lower center", ncols=max(len(named), 1), fontsize=8, frameon=False
+    )
     figure.suptitle(_title(results), fontsize=10, color=_INK)
     return figure
 

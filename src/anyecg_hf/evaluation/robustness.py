@@ -25,13 +25,10 @@ from ..training.windows import USUAL_LEADS, Row
 from .evaluation_configs import BootstrapConfig, RobustnessConfig
 from .figures import Protocol, RowScores, figure_interval
 from .metrics import bootstrap_rows
-from .noise import add_noise
+from .noise import MIN_DURATION_S, add_noise, lowest_rate_hz
 from .table_rows import FittedRow
 from .task_splits import TaskData, means_over_windows
 from .window_scorers import BATCH_SIZE
-
-# As `add_noise` asks: above twice the highest frequency that a kind must have.
-_SHORTEST_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,8 +83,7 @@ class Worsening:
             return set(USUAL_LEADS[int(self.condition.value)]) <= set(lead_names)
         if kind == "sampling_rate":
             return True
-        lowest_hz = {"powerline": 2 * self.mains_hz, "emg": 50.0, "electrode_motion": 20.0}.get(kind, 0.0)
-        return sampling_rate > lowest_hz and n_samples >= _SHORTEST_S * sampling_rate
+        return sampling_rate > lowest_rate_hz(kind, self.mains_hz) and n_samples >= MIN_DURATION_S * sampling_rate
 
     def __call__(self, example: dict[str, Any], place: int) -> dict[str, Any]:
         """The columns that change, and the record's `place`."""
@@ -184,7 +180,8 @@ class RobustnessTest:
             return result
         scores, result["unanswered"] = self._scores(worsening, kept, rows)
         labels = self.data.test.labels[kept]
-        patients = [self.data.test.patients[index] for index in kept]
+        everyone = self.data.test.patients
+        patients = [everyone[index] for index in kept]
         draws = list(
             bootstrap_rows(len(kept), groups=patients, resamples=self.bootstrap.resamples, seed=self.bootstrap.seed)
         )

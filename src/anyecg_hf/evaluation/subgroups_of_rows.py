@@ -63,7 +63,8 @@ def subgroup_figures(
 def _group(
     protocol: Protocol, rows: Sequence[RowScores], split: TaskSplit, members: np.ndarray, config: BootstrapConfig
 ) -> dict[str, Any]:
-    labels, patients = split.labels[members], [split.patients[member] for member in members]
+    everyone = split.patients
+    labels, patients = split.labels[members], [everyone[member] for member in members]
     scarce = np.minimum((labels == 1).sum(axis=0), (labels == 0).sum(axis=0)) < max(config.min_of_each, 1)
     names = protocol.task.class_names
     group = {

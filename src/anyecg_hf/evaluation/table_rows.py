@@ -20,11 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..models.anyecg import AnyECGForSequenceClassification, AnyECGModel, AnyECGTokenizer
 from ..pipelines import RecordAnalyzer
 from ..training.adapters import ADAPTER_FILE, load_adapted
 from ..training.label_tasks import LabelTask
+from ..training.model_configs import load_tokenizer
 from .baselines import HandcraftedBaseline, MajorityBaseline, ResNetBaseline, fit_linear_probe
 from .evaluation_configs import EvaluationConfig
 from .figures import RowScores
@@ -103,21 +105,40 @@ def load_models(config: EvaluationConfig, device: torch.device) -> Models:
     if config.pretrained is not None:
         backbone = RecordAnalyzer(config.pretrained, device=str(device)).backbone
     folders = [*config.checkpoints, *([config.pretrained] if config.pretrained is not None else [])]
-    tokenizers = {folder: AnyECGTokenizer.from_pretrained(folder) for folder in folders}
-    _check_same(tokenizers, _cleaning_settings, "clean records differently")
+    tokenizer = shared_tokenizer(folders)
     _check_same(
         dict(zip(config.checkpoints, classifiers, strict=True)),
         lambda model: {"problem_type": model.config.problem_type, "id2label": model.config.id2label},
         "have other classes",
     )
-    tokenizer = tokenizers[folders[0]]
-    for model in (*classifiers, backbone):
-        longest_s = float("inf") if model is None else model.config.trained_window_patches * tokenizer.patch_seconds
-        if config.data.window_s > longest_s:
-            raise ValueError(
-                f"`data.window_s` is {config.data.window_s:g}, but a model was trained on windows of {longest_s:g} s."
-            )
+    refuse_long_windows(config.data.window_s, [*classifiers, *([] if backbone is None else [backbone])], tokenizer)
     return Models(tokenizer, classifiers, backbone)
+
+
+def shared_tokenizer(checkpoints: Sequence[str]) -> AnyECGTokenizer:
+    """
+    The tokenizer of checkpoints that are evaluated on the same cleaned records.
+
+    Args:
+        checkpoints (`Sequence[str]`): At least one.
+
+    Returns:
+        [`AnyECGTokenizer`]
+
+    Raises:
+        `ValueError`: if they clean records differently, or one is a path to nothing.
+    """
+    tokenizers = {checkpoint: load_tokenizer(checkpoint) for checkpoint in checkpoints}
+    _check_same(tokenizers, _cleaning_settings, "clean records differently")
+    return tokenizers[checkpoints[0]]
+
+
+def refuse_long_windows(window_s: float, models: Sequence[nn.Module], tokenizer: AnyECGTokenizer) -> None:
+    """Raises `ValueError` if one of the models was trained on shorter windows than `window_s` seconds."""
+    for model in models:
+        longest_s = model.config.trained_window_patches * tokenizer.patch_seconds
+        if window_s > longest_s:
+            raise ValueError(f"`data.window_s` is {window_s:g}, but a model was trained on windows of {longest_s:g} s.")
 
 
 def _load_classifier(folder: str, device: torch.device) -> AnyECGForSequenceClassification:
@@ -330,4 +351,13 @@ def _with_notes(fitted: Sequence[tuple[WindowScorer, list[float]]]) -> tuple[lis
     return [scorer for scorer, _ in fitted], {"inverse_regularisation": [chosen for _, chosen in fitted]}
 
 
-__all__ = ["TITLES", "FittedRow", "Models", "RowFitter", "checkpoint_classes", "load_models"]
+__all__ = [
+    "TITLES",
+    "FittedRow",
+    "Models",
+    "RowFitter",
+    "checkpoint_classes",
+    "load_models",
+    "refuse_long_windows",
+    "shared_tokenizer",
+]

@@ -37,6 +37,7 @@ from ..training.config_files import parse_config
 from ..training.configs import TOKEN_TASKS, FinetuningConfig, OptimiserConfig, RunConfig
 from ..training.leaks import row_keys
 from ..training.loop import run_training
+from ..training.model_configs import load_tokenizer
 from ..training.run_folder import library_versions
 from ..training.sources import DataFacts, TrainingRows, load_rows, window_patches
 from ..training.token_labels import TOKEN_LABELS, TokenLabelStage, count_token_labels, with_token_labels
@@ -47,6 +48,7 @@ from .cross_validation_files import write_cross_validation
 from .evaluation_configs import EvaluationConfig
 from .metrics import one_hot
 from .result_files import RESULTS_FILE
+from .table_rows import refuse_long_windows
 from .task_splits import patient_of
 
 STEPS = 200
@@ -72,8 +74,8 @@ def evaluate_token_labels(config: EvaluationConfig, steps: int = STEPS) -> dict[
         `dict`: what `results.json` holds.
 
     Raises:
-        `ValueError`: for another task, if fewer than two classes or patients are annotated, or if `output_dir` holds
-            results.
+        `ValueError`: for another task, if a window is longer than the backbone was trained on, if fewer than two
+            classes or patients are annotated, or if `output_dir` holds results.
     """
     folder = Path(config.output_dir)
     if (folder / RESULTS_FILE).exists() and not config.overwrite:
@@ -83,10 +85,11 @@ def evaluate_token_labels(config: EvaluationConfig, steps: int = STEPS) -> dict[
     start = time.monotonic()
     device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
     checkpoint = config.pretrained or config.checkpoints[0]
-    tokenizer = AnyECGTokenizer.from_pretrained(checkpoint)
+    tokenizer = load_tokenizer(checkpoint)
     training = _training(config, checkpoint, steps)
     task, rows = _labelled(training, tokenizer)
     backbone = AnyECGModel.from_pretrained(checkpoint, dtype=torch.float32).eval().to(device)
+    refuse_long_windows(config.data.window_s, [backbone], tokenizer)
     torch.manual_seed(config.seeds[0])
     random = AnyECGModel(backbone.config).eval().to(device)
     patches = window_patches(training.data, tokenizer)
@@ -122,7 +125,9 @@ def _training(config: EvaluationConfig, checkpoint: str, steps: int) -> Finetuni
             trackers=[],
             plots=False,
         ),
-        optimiser=OptimiserConfig(learning_rate=3e-4, weight_decay=0.05, warmup_steps=20, layer_decay=0.8),
+        optimiser=OptimiserConfig(
+            learning_rate=3e-4, weight_decay=0.05, warmup_steps=min(20, steps - 1), layer_decay=0.8
+        ),
     )
 
 

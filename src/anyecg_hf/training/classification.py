@@ -14,17 +14,17 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from anyecg_hf.evaluation.metrics import best_thresholds, macro_auroc, one_hot
+from anyecg_hf.evaluation.metrics import macro_auroc, one_hot
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGForSequenceClassification
-from anyecg_hf.training.adapters import adapt, load_adapted, save_adapted
 from anyecg_hf.training.classifier_with_codes import AnyECGClassifierWithCodes
 from anyecg_hf.training.configs import FinetuningConfig, MaskingConfig
 from anyecg_hf.training.label_tasks import LabelTask, label_task
 from anyecg_hf.training.masking import check_masking, hide_patches
-from anyecg_hf.training.model_configs import check_fields, check_fixed, load_tokenizer, shared_with_tokenizer
+from anyecg_hf.training.model_configs import check_fields, load_tokenizer
 from anyecg_hf.training.pretrain import hidden_codes, with_codes
 from anyecg_hf.training.sources import TrainingRows, load_rows, window_patches
-from anyecg_hf.training.stage import LossTerm, Stage, mean_terms
+from anyecg_hf.training.stage import LossTerm
+from anyecg_hf.training.task_stage import TaskStage, class_settings, figures_by_class
 from anyecg_hf.training.windows import (
     Batch,
     Row,
@@ -61,7 +61,7 @@ class LabelCollator(WindowCollator):
             hide_patches(batch, self.masking, generator)
 
 
-class ClassificationStage(Stage):
+class ClassificationStage(TaskStage):
     """
     Trains an [`AnyECGForSequenceClassification`].
 
@@ -72,6 +72,10 @@ class ClassificationStage(Stage):
 
     selection = "macro_auroc"
     more_is_better = True
+    model_class = AnyECGForSequenceClassification
+    head = "classifier."
+    codes_class = AnyECGClassifierWithCodes
+    defaults = {"classifier_pooling": "mean_max"}
 
     def __init__(self, config: FinetuningConfig, device: torch.device):
         self.config = config
@@ -87,25 +91,14 @@ class ClassificationStage(Stage):
         self.task, self.data = labelled_rows(task, load_rows(config.data, self.tokenizer), config.task.drop_rare)
         if has_codes:
             self.data = with_codes(self.data, self.tokenizer.to(device), patches)
-        model = self._load_model(config)
+        model = self.load_model(classifier_settings(self.task))
         offsets = record_time_positions(model.config, patches)
-        self.model = adapt(model, config.adaptation)
+        self.model = self.adapted(model)
         self.collate = LabelCollator(
             WindowSettings(patches, config.data.lead_dropout, offsets),
             self.task,
             tuple(config.masking) if has_codes else (),
         )
-
-    def _load_model(self, config: FinetuningConfig) -> PreTrainedModel:
-        fixed = {**classifier_settings(self.task), **config.adaptation.loading_arguments()}
-        check_fixed(config.model, {**fixed, **shared_with_tokenizer(self.tokenizer)}, "task, adaptation or tokenizer")
-        settings = {"classifier_pooling": "mean_max", **config.model, **fixed, "ignore_mismatched_sizes": True}
-        model_class: type[PreTrainedModel] = AnyECGForSequenceClassification
-        if config.code_weight > 0:
-            model_class, settings = AnyECGClassifierWithCodes, {**settings, "code_weight": config.code_weight}
-        model, found = model_class.from_pretrained(config.checkpoint, output_loading_info=True, **settings)
-        _check_loaded(config.checkpoint, found)
-        return model
 
     def counts(self, batch: Batch) -> dict[str, float]:
         found = {"classification_loss": float((~batch["labels"].isnan()).sum())}
@@ -122,78 +115,31 @@ class ClassificationStage(Stage):
         }
 
     def validate(self, model: nn.Module, batches: Iterator[tuple[Batch, list[Row]]]) -> dict[str, float]:
-        logits: list[torch.Tensor] = []
-        labels: list[torch.Tensor] = []
+        scores, labels = [], []
 
-        def keep(_: nn.Module, inputs: Any, outputs: Any) -> None:
-            logits.append(outputs.logits.float().cpu())
+        def see(batch: Batch, outputs: Any) -> None:
+            logits = outputs.logits.detach().float().cpu()
+            scores.append((logits.sigmoid() if self.task.is_multi_label else logits.softmax(dim=-1)).numpy())
+            labels.append(batch["labels"].numpy())
 
-        def noted() -> Iterator[tuple[Batch, list[Row]]]:
-            for batch, rows in batches:
-                labels.append(batch["labels"])
-                yield batch, rows
-
-        hook = model.register_forward_hook(keep)
-        try:
-            found = mean_terms(self, model, noted())
-        finally:
-            hook.remove()
-        scores, truth = self._scores(torch.cat(logits)), torch.cat(labels).numpy()
+        found = self.watch(model, batches, see)
+        truth, said = np.concatenate(labels), np.concatenate(scores)
         if not self.task.is_multi_label:
-            found["macro_auroc"] = macro_auroc(one_hot(truth, scores.shape[1]), scores)
-            return found
-        aurocs, thresholds = [], {}
-        for column, name in enumerate(self.task.class_names):
-            known = ~np.isnan(truth[:, column])
-            column_truth, column_scores = truth[known, column : column + 1], scores[known, column : column + 1]
-            aurocs.append(macro_auroc(column_truth, column_scores, (name,)))
-            thresholds[name] = float(best_thresholds(column_truth, column_scores, (name,))[0])
-        found["macro_auroc"] = float(np.mean(aurocs))
+            return {**found, "macro_auroc": macro_auroc(one_hot(truth, said.shape[1]), said)}
+        found["macro_auroc"], thresholds = figures_by_class(truth, said, self.task.class_names)
         self.model.config.label_thresholds = thresholds
         return found
 
-    def _scores(self, logits: torch.Tensor) -> np.ndarray:
-        return (logits.sigmoid() if self.task.is_multi_label else logits.softmax(dim=-1)).numpy()
-
     def save(self, model: PreTrainedModel, state_dict: dict[str, torch.Tensor], folder: Path) -> None:
-        self.tokenizer.save_pretrained(folder)
-        if self.config.adaptation.mode == "lora":
-            save_adapted(model, folder, state_dict)
-            return
-        # Of the class that everybody has, whichever trained the weights.
-        with torch.device("meta"):
-            plain = AnyECGForSequenceClassification(AnyECGConfig.from_dict(model.config.to_dict()))
-        plain.save_pretrained(folder, state_dict=state_dict)
-
-    def load(self, folder: Path) -> PreTrainedModel:
-        if self.config.adaptation.mode == "lora":
-            return load_adapted(folder)
-        return AnyECGForSequenceClassification.from_pretrained(folder)
-
-
-def _check_loaded(checkpoint: str, found: dict[str, Any]) -> None:
-    """All of a checkpoint's backbone, and its code head where it is needed, must be in the model."""
-    absent = [*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])]
-    absent = [key for key in absent if not key.startswith("classifier.")]
-    unused = [key for key in found["unexpected_keys"] if not key.startswith(("classifier.", "code_head."))]
-    odd = sorted([*absent, *unused])
-    if odd:
-        raise ValueError(
-            f"the model does not fit the weights of {checkpoint}, {len(odd)} of which would be random or left out:"
-            f" {', '.join(odd[:4])}. Leave fields that shape the backbone out of `model`, and `code_weight` at 0 where"
-            " the checkpoint has no code head."
-        )
+        if isinstance(model, AnyECGClassifierWithCodes):  # of the class that everybody has, and with the code head
+            with torch.device("meta"):
+                model = AnyECGForSequenceClassification(AnyECGConfig.from_dict(model.config.to_dict()))
+        super().save(model, state_dict, folder)
 
 
 def classifier_settings(task: LabelTask) -> dict[str, Any]:
     """Fields of a model's configuration that follow from a task."""
-    return {
-        "num_labels": len(task.class_names),
-        "id2label": dict(enumerate(task.class_names)),
-        "label2id": {name: index for index, name in enumerate(task.class_names)},
-        "problem_type": task.problem_type,
-        "label_descriptions": task.descriptions or None,
-    }
+    return class_settings(task.class_names, task.problem_type, task.descriptions)
 
 
 def labelled_rows(task: LabelTask, data: TrainingRows, drop_rare: int) -> tuple[LabelTask, TrainingRows]:

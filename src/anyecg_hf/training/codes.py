@@ -4,6 +4,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Any
 
 import datasets
@@ -115,18 +116,21 @@ class _Encode:
         return torch.tensor(np.stack(arrays)).to(self.quantizer.device, dtype)
 
 
-def weights_digest(model: torch.nn.Module) -> str:
+def weights_digest(model: torch.nn.Module, without: Collection[str] = ()) -> str:
     """
     Hash of a model's parameters and buffers.
 
     Args:
         model (`torch.nn.Module`): The model.
+        without (`Collection[str]`, *optional*): Names that are left out.
 
     Returns:
         `str`: hexadecimal SHA-256.
     """
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
+        if name in without:
+            continue
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -6,7 +6,7 @@ command line, and their descriptions the help there."""
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from anyecg_hf.training.adapters import AdaptationConfig
+from anyecg_hf.training.adapters import AdaptationConfig, LoraSettings
 
 
 def _check_range(config: Any, lowest: float, *names: str, highest: float = float("inf")) -> None:
@@ -126,7 +126,7 @@ class OptimiserConfig:
         max_gradient_norm (`float`, *optional*, defaults to 1.0): Gradients are clipped to this norm; 0 for no clipping.
         schedule (`str`, *optional*, defaults to `"cosine"`): `cosine`, `wsd` (warm-up, stable, decay) or `constant`,
             each after a linear warm-up.
-        warmup_steps (`int`, *optional*, defaults to 50): Steps of the warm-up.
+        warmup_steps (`int`, *optional*, defaults to 50): Steps of the warm-up, fewer than those of the run.
         decay_share (`float`, *optional*, defaults to 0.2): Share of all steps in which `wsd` decays, at the end.
         final_share (`float`, *optional*, defaults to 0.0): Learning rate at the end, relative to the highest.
         layer_decay (`float`, *optional*, defaults to 1.0): Factor of the learning rate from each layer to the one
@@ -225,6 +225,13 @@ class TrainingConfig:
     model: dict[str, Any] = field(default_factory=dict)
     resume: bool = False
 
+    def __post_init__(self):
+        if self.optimiser.warmup_steps >= self.run.steps:
+            raise ValueError(
+                f"`optimiser.warmup_steps` is {self.optimiser.warmup_steps} and `run.steps` {self.run.steps}: the"
+                " learning rate would never come to its height. Train longer, or lower `optimiser.warmup_steps`."
+            )
+
 
 @dataclass(kw_only=True)
 class QuantizerTrainingConfig(TrainingConfig):
@@ -270,7 +277,9 @@ class TaskConfig:
             not; `arrhythmia`: rhythm classes; `challenge`: scored classes of Challenge 2021; `labels`: any SNOMED CT
             codes or native labels. `beats` and `rhythm-spans` label every patch, `long-beats` and `long-rhythm` say
             which of them occur in a long record. `lead-reconstruction` restores missing and noised leads.
-        classes (`list[str]`, *optional*): Classes of the task `labels`; SNOMED CT codes in quotes, `["426783006"]`.
+        classes (`list[str]`, *optional*): Classes of the task `labels`; SNOMED CT codes in quotes, `["426783006"]`. A
+            class that a record lacks is a negative where its corpus has words for that class, and unknown where it has
+            none; where that cannot be told, in a folder of one's own for example, it is a negative, with a warning.
         drop_rare (`int`, *optional*, defaults to 0): Classes with fewer positives than this, or negatives, among
             training or validation records are left out and named. With 0 a class without any is an error. Patches
             count in place of records where they are labelled.
@@ -309,7 +318,13 @@ class FinetuningConfig(TrainingConfig):
     masking: list[MaskingConfig] = field(default_factory=lambda: [MaskingConfig()])
 
     def __post_init__(self):
+        super().__post_init__()
         _check_range(self, 0, "code_weight")
+        if self.adaptation.mode != "lora" and self.adaptation.lora != LoraSettings():
+            raise ValueError(
+                f"`adaptation.lora` is set, and `adaptation.mode` is {self.adaptation.mode!r}: make that `lora`, or"
+                " leave the fields of `adaptation.lora` out."
+            )
 
 
 __all__ = [

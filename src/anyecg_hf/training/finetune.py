@@ -37,7 +37,7 @@ def finetune(config: FinetuningConfig) -> PreTrainedModel:
     """
 
     def make_stage(accelerator: Accelerator) -> Stage:
-        return finetuning_stage(config, accelerator.device)
+        return finetuning_stage(config, accelerator.device).with_facts()
 
     return run_training(config, make_stage)
 

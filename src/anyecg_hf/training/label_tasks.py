@@ -2,23 +2,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a record is labelled with: the tasks of classification, each with one fixed definition."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from anyecg_hf.corpora.label_sets import ARRHYTHMIA_CLASSES, anomaly, arrhythmia_labels, classes_used
+from anyecg_hf.corpora.label_sets import (
+    ARRHYTHMIA_CLASSES,
+    CORPUS_LABEL_SYSTEMS,
+    anomaly,
+    arrhythmia_labels,
+    classes_used,
+)
 from anyecg_hf.corpora.label_tables import (
+    LABEL_SYSTEMS,
     SUPERCLASSES,
+    WFDBLabel,
     challenge_classes,
+    challenge_counts,
     challenge_labels,
     is_snomed_code,
     label_table,
+    normalised_label,
     snomed_concepts,
     subclasses,
 )
 from anyecg_hf.training.configs import LABEL_TASKS, TaskConfig
+
+logger = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
 
@@ -161,8 +175,7 @@ def _code_task(
     names = tuple(descriptions)
 
     def label(row: Row) -> np.ndarray | None:
-        in_challenge_layout = bool(row["native_labels"]) and all(map(is_snomed_code, row["native_labels"]))
-        used = classes_used(row["corpus"], label_set, in_challenge_layout)
+        used = classes_used(row["corpus"], label_set, _in_challenge_layout(row))
         if not used or not row["native_labels"] or _is_noise(row):
             return None
         found = _vector(names, classes_of(row["labels"]))
@@ -176,10 +189,25 @@ def _code_task(
 def _labels_task(config: TaskConfig) -> LabelTask:
     names = tuple(config.classes)
     concepts = snomed_concepts()
+    told: set[str] = set()
 
     def label(row: Row) -> np.ndarray | None:
-        stated = [*row["labels"], *row["native_labels"]]
-        return _vector(names, stated) if stated else None
+        corpus, stated = row["corpus"], [*row["labels"], *row["native_labels"]]
+        if not stated:
+            return None
+        forms = _written_forms(corpus, stated)
+        found = np.array([not forms.isdisjoint(_written_forms(corpus, [name])) for name in names], dtype=np.float32)
+        known, doubtful = _expressible(corpus, names, _in_challenge_layout(row))
+        if doubtful and corpus not in told:
+            told.add(corpus)
+            logger.warning(
+                "task 'labels': nothing is known of how %r states %s; its records that do not are taken as negatives",
+                *(corpus, ", ".join(doubtful)),
+            )
+        if _is_noise(row):
+            known = (False,) * len(names)
+        found[[not name_known and not present for name_known, present in zip(known, found, strict=True)]] = np.nan
+        return None if np.isnan(found).all() else found
 
     return LabelTask(
         "labels", names, MULTI_LABEL, label, {name: concepts[name].name for name in names if name in concepts}
@@ -198,6 +226,46 @@ _MAKERS = {
 }
 
 
+@cache
+def _expressible(corpus: str, names: tuple[str, ...], challenge_layout: bool) -> tuple[tuple[bool, ...], list[str]]:
+    """Of which classes a record's silence says that they are absent, and those of which that is assumed only."""
+    vocabulary = _vocabulary(corpus, challenge_layout)
+    doubtful = [name for name in names if vocabulary is None or not _is_of_a_table(name)]
+    said = [name in doubtful or not vocabulary.isdisjoint(_written_forms(corpus, [name])) for name in names]
+    return tuple(said), doubtful
+
+
+def _vocabulary(corpus: str, challenge_layout: bool) -> frozenset[str] | None:
+    """Codes and native labels that records of a corpus can have, `None` where nobody knows."""
+    system = next(iter(CORPUS_LABEL_SYSTEMS.get(corpus, ())), None)
+    if challenge_layout or system == "snomed":
+        try:
+            return frozenset(code for code, n_records in challenge_counts(corpus).items() if n_records)
+        except ValueError:  # not part of the challenge
+            return None
+    if system is None:  # CinC 2011 has words for the quality of a record only
+        return frozenset() if corpus in CORPUS_LABEL_SYSTEMS else None
+    table = label_table(system).items()
+    used = {key: item for key, item in table if not isinstance(item, WFDBLabel) or corpus in item.used_by}
+    return frozenset([*used, *(code for item in used.values() for code in item.codes)])
+
+
+@cache
+def _is_of_a_table(name: str) -> bool:
+    return any(normalised_label(system, name) in label_table(system) for system in LABEL_SYSTEMS)
+
+
+def _written_forms(corpus: str, labels: Iterable[str]) -> set[str]:
+    """Labels as they are, and as the tables of their corpus have them."""
+    systems = CORPUS_LABEL_SYSTEMS.get(corpus, ())
+    return {*labels, *(normalised_label(system, label) for system in systems for label in labels)}
+
+
+def _in_challenge_layout(row: Row) -> bool:
+    """Whether a row has the codes of the challenge headers in place of its corpus's own labels."""
+    return bool(row["native_labels"]) and all(map(is_snomed_code, row["native_labels"]))
+
+
 def _vector(names: tuple[str, ...], present: Any) -> np.ndarray:
     present = set(present)
     return np.array([name in present for name in names], dtype=np.float32)
@@ -205,8 +273,7 @@ def _vector(names: tuple[str, ...], present: Any) -> np.ndarray:
 
 def _is_own_ptbxl(row: Row) -> bool:
     """Whether a row has PTB-XL's own statements, rather than the codes of its copies in the challenge."""
-    native = row["native_labels"]
-    return row["corpus"] == "ptb-xl" and bool(native) and not all(map(is_snomed_code, native))
+    return row["corpus"] == "ptb-xl" and bool(row["native_labels"]) and not _in_challenge_layout(row)
 
 
 def _is_noise(row: Row) -> bool:

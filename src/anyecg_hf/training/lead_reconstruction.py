@@ -76,7 +76,7 @@ class LeadReconstructionCollator(WindowCollator):
 
 class LeadReconstructionStage(TaskStage):
     """
-    Trains an [`AnyECGForLeadReconstruction`]. The covariance of its linear part is that of the training rows, evenly
+    Trains an [`AnyECGForLeadReconstruction`]. The covariances of its linear part are those of the training rows, evenly
     chosen where there are very many; of a stream the first ones.
 
     Validation restores one missing chest lead a record: `psnr_db` (range: the lead's own peak to peak over the window)
@@ -102,7 +102,9 @@ class LeadReconstructionStage(TaskStage):
         offsets = record_time_positions(model.config, patches)
         names = tuple(self.tokenizer.lead_names)
         self.data = _with_chest_leads(load_rows(config.data, self.tokenizer), names)
-        model.set_lead_covariance(model.fit_lead_covariance(covariance_rows(self.data.train)))
+        covariance = model.fit_lead_covariance(covariance_rows(self.data.train))
+        kinds = model.fit_record_kinds(covariance_rows(self.data.train), covariance)
+        model.set_lead_covariance(covariance, kinds)
         self.model = self.adapted(model)
         self.by_leads = model.config.reconstruction_loss == "log_mse"
         self.collate = LeadReconstructionCollator(

@@ -25,7 +25,6 @@ from torch import nn
 
 from anyecg_hf.corpora.array_feature import BinaryArray
 from anyecg_hf.corpora.signal_feature import ECG_FORMAT
-from anyecg_hf.evaluation.metrics import best_thresholds, macro_auroc
 from anyecg_hf.models.anyecg import AnyECGForLongRecordClassification, AnyECGModel, AnyECGTokenizer
 from anyecg_hf.models.anyecg.modeling_anyecg_tokens import IGNORED_LABEL
 from anyecg_hf.training.annotation_labels import AnnotationTask, annotation_task
@@ -35,7 +34,7 @@ from anyecg_hf.training.leaks import RowKey
 from anyecg_hf.training.model_configs import load_tokenizer
 from anyecg_hf.training.sources import TrainingRows, load_rows, window_patches
 from anyecg_hf.training.stage import LossTerm
-from anyecg_hf.training.task_stage import TaskStage
+from anyecg_hf.training.task_stage import TaskStage, class_settings, figures_by_class
 from anyecg_hf.training.token_labels import TOKEN_LABELS, with_token_labels
 from anyecg_hf.training.windows import Batch, Row
 
@@ -210,7 +209,8 @@ def _as_window_mask(_: nn.Module, arguments: tuple, given: dict[str, Any]) -> tu
 
 class LongRecordStage(TaskStage):
     """
-    Trains the head of an [`AnyECGForLongRecordClassification`].
+    Trains the head of an [`AnyECGForLongRecordClassification`]. In the log a token is a window, and `tflops` are what
+    the backbone would take for as many patches: no measure of this head.
 
     Args:
         config ([`FinetuningConfig`]): The run, of adaptation mode `head`.
@@ -246,19 +246,16 @@ class LongRecordStage(TaskStage):
             backbone = AnyECGModel.from_pretrained(config.checkpoint, dtype=torch.float32).eval().to(device)
             settings, segments = load_segments(config, self.tokenizer, backbone)
         self.settings, self.data = settings, segments
-        model = self.load_model(
-            {
-                "id2label": dict(enumerate(settings.class_names)),
-                "label2id": {name: index for index, name in enumerate(settings.class_names)},
-                "problem_type": MULTI_LABEL,
-                "label_descriptions": {name: settings.task.descriptions[name] for name in settings.class_names},
-                "window_patches": patches,
-                "freeze_backbone": True,
-            }
-        )
+        classes = class_settings(settings.class_names, MULTI_LABEL, settings.task.descriptions)
+        model = self.load_model({**classes, "window_patches": patches, "freeze_backbone": True})
         self.model = self.adapted(model)
         self.model.register_forward_pre_hook(_as_window_mask, with_kwargs=True)
         self.collate = collate_segments
+
+    @property
+    def patch_s(self) -> float:
+        """A row counts windows."""
+        return self.settings.window_patches * self.settings.patch_s
 
     def counts(self, batch: Batch) -> dict[str, float]:
         return {"classification_loss": float((~batch["labels"].isnan()).sum())}
@@ -274,15 +271,10 @@ class LongRecordStage(TaskStage):
             labels.append(batch["labels"].numpy())
 
         found = self.watch(model, batches, see)
-        truth, said = np.concatenate(labels), np.concatenate(scores)
-        aurocs, thresholds = [], {}
-        for column, name in enumerate(self.settings.class_names):
-            known = ~np.isnan(truth[:, column])
-            part = truth[known, column : column + 1], said[known, column : column + 1]
-            aurocs.append(macro_auroc(*part, (name,)))
-            thresholds[name] = float(best_thresholds(*part, (name,))[0])
+        joined = np.concatenate(labels), np.concatenate(scores)
+        found["macro_auroc"], thresholds = figures_by_class(*joined, self.settings.class_names)
         self.model.config.label_thresholds = thresholds
-        return {**found, "macro_auroc": float(np.mean(aurocs))}
+        return found
 
 
 def load_segments(

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from anyecg_hf.training.checkpoints import Checkpoints, ProcessState, replace_folder
-from anyecg_hf.training.configs import RunConfig, TrainingConfig
+from anyecg_hf.training.configs import TrainingConfig
 from anyecg_hf.training.feeding import BatchFeed, FedBatch, validation_batches
 from anyecg_hf.training.optimisation import make_optimiser, set_learning_rate
 from anyecg_hf.training.preparation import prepare_model, running_accelerator, unwrapped
@@ -81,7 +81,7 @@ def run_training(config: TrainingConfig, make_stage: Callable[[Accelerator], Sta
         [`NonFiniteLossError`]: if the loss becomes NaN or infinite; names the file with the batch's record ids.
         [`CheckpointError`]: if a checkpoint cannot be written or read.
     """
-    _check_counts(config.run)
+    dataclasses.replace(config.run)  # checks its numbers: fields may have been set since
     folder = RunFolder(config)
     with running_accelerator(config.run, choose_trackers(config.run), str(folder.path)) as accelerator:
         try:
@@ -92,12 +92,6 @@ def run_training(config: TrainingConfig, make_stage: Callable[[Accelerator], Sta
             return TrainingLoop(config, stage, folder, accelerator).run()
         finally:
             folder.close()
-
-
-def _check_counts(config: RunConfig) -> None:
-    for name in ("steps", "gradient_accumulation", "save_every", "keep", "log_every", "validate_every"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"`run.{name}` must be at least 1, got {getattr(config, name)}.")
 
 
 def _made_in_turn(

@@ -2,13 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model configurations from the `model` section of a run."""
 
+import hashlib
+import inspect
+import json
+from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from huggingface_hub.errors import StrictDataclassError
+from torch import nn
 
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGQuantizerConfig, AnyECGTokenizer
+from anyecg_hf.training.codes import weights_digest
 
 ModelConfig = TypeVar("ModelConfig", AnyECGConfig, AnyECGQuantizerConfig)
 
@@ -104,6 +110,24 @@ def load_tokenizer(checkpoint: str) -> AnyECGTokenizer:
     return AnyECGTokenizer.from_pretrained(checkpoint)
 
 
+def parent_digest(tokenizer: AnyECGTokenizer, model: nn.Module, new: Collection[str] = ()) -> str:
+    """
+    Hash of what a run takes over from the checkpoint that it starts from.
+
+    Args:
+        tokenizer ([`AnyECGTokenizer`]): For its settings.
+        model (`nn.Module`): Loaded from the checkpoint, and not changed since.
+        new (`Collection[str]`, *optional*): Names of weights that are not from there.
+
+    Returns:
+        `str`: hexadecimal SHA-256.
+    """
+    own = inspect.signature(AnyECGTokenizer).parameters
+    settings = {name: value for name, value in tokenizer.to_dict().items() if name in own}
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(f"{text} {weights_digest(model, new)}".encode()).hexdigest()
+
+
 def tokenizer_for(config: AnyECGQuantizerConfig, given: dict[str, Any]) -> AnyECGTokenizer:
     """
     Builds the tokenizer of a new quantizer.
@@ -128,4 +152,12 @@ def tokenizer_for(config: AnyECGQuantizerConfig, given: dict[str, Any]) -> AnyEC
         raise ValueError(f"`tokenizer` cannot be built: {error}") from error
 
 
-__all__ = ["check_fields", "check_fixed", "load_tokenizer", "new_config", "shared_with_tokenizer", "tokenizer_for"]
+__all__ = [
+    "check_fields",
+    "check_fixed",
+    "load_tokenizer",
+    "new_config",
+    "parent_digest",
+    "shared_with_tokenizer",
+    "tokenizer_for",
+]

@@ -23,7 +23,7 @@ from anyecg_hf.training.configs import MaskingConfig, PretrainingConfig
 from anyecg_hf.training.console import report_progress
 from anyecg_hf.training.loop import run_training
 from anyecg_hf.training.masking import check_masking, hide_patches
-from anyecg_hf.training.model_configs import load_tokenizer, new_config, shared_with_tokenizer
+from anyecg_hf.training.model_configs import load_tokenizer, new_config, parent_digest, shared_with_tokenizer
 from anyecg_hf.training.sources import TrainingRows, load_rows, window_patches
 from anyecg_hf.training.stage import LossTerm, Stage, mean_terms
 from anyecg_hf.training.windows import (
@@ -72,6 +72,7 @@ class PretrainingStage(Stage):
         check_masking(config.masking)
         self.tokenizer = load_tokenizer(config.tokenizer).to(device)
         quantizer = self.tokenizer.quantizer
+        self.parent_sha256 = parent_digest(self.tokenizer, quantizer)
         fixed = {
             **shared_with_tokenizer(self.tokenizer),
             "codebook_size": quantizer.config.codebook_size,
@@ -129,7 +130,7 @@ def pretrain(config: PretrainingConfig) -> AnyECGForMaskedCodeModeling:
     """
 
     def make_stage(accelerator: Accelerator) -> Stage:
-        return PretrainingStage(config, accelerator.device)
+        return PretrainingStage(config, accelerator.device).with_facts()
 
     return run_training(config, make_stage)
 

@@ -31,6 +31,7 @@ _FREE_FIELDS = (
     *("output_dir", "resume", "data.num_proc", "data.root", "data.cache_dir", "data.prefetch"),
     *("run.save_every", "run.keep", "run.log_every", "run.trackers", "run.plots", "run.peak_tflops"),
 )
+_PARENT = "parent_sha256"  # a field of `DataFacts`
 _LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "peft", "numpy", "scipy", "pywavelets", "safetensors")
 
 
@@ -74,6 +75,7 @@ class RunFolder:
                 f"{self.path} holds a run already: go on with it (`--resume true`), or name another `output_dir`."
             )
         self._check_same(yaml.safe_load(file.read_text()))
+        self._compare_versions(json.loads((self.path / "versions.json").read_text()))
 
     def close(self) -> None:
         """Lets others work in the folder."""
@@ -103,9 +105,15 @@ class RunFolder:
         found = different_fields(before, dataclasses.asdict(self.config))
         odd = {name: values for name, values in found.items() if name not in _FREE_FIELDS}
         if odd:
-            listed = "; ".join(f"{name} was {old!r} and is {new!r} now" for name, (old, new) in odd.items())
             raise ValueError(
-                f"{self.path} is a run with other settings: {listed}. Pass those, or another `output_dir`."
+                f"{self.path} is a run with other settings: {_listed(odd)}. Pass those, or another `output_dir`."
+            )
+
+    def _compare_versions(self, before: dict[str, str]) -> None:
+        found = different_fields(before, library_versions())
+        if found:
+            logger.warning(
+                "%s was started with other versions, and may end with other weights: %s", self.path, _listed(found)
             )
 
     def write_data_facts(self, facts: dict[str, Any]) -> None:
@@ -116,16 +124,23 @@ class RunFolder:
             facts (`dict`): What the run is trained on.
 
         Raises:
-            `ValueError`: if the records are others than before.
+            `ValueError`: if the records, or the checkpoint that the run starts from, are others than before.
         """
         if self.data_facts.exists():
+            now = json.loads(json.dumps(facts))
             before = json.loads(self.data_facts.read_text())
-            odd = different_fields(before, json.loads(json.dumps(facts)))
-            if odd:
-                listed = "; ".join(f"{name} was {old!r} and is {new!r} now" for name, (old, new) in odd.items())
+            # An earlier version may have noted less.
+            odd = different_fields(before, {name: value for name, value in now.items() if name in before})
+            if _PARENT in odd:  # first, for another tokenizer may leave other rows
+                name = "tokenizer" if hasattr(self.config, "tokenizer") else "checkpoint"
                 raise ValueError(
-                    f"the records are not those that {self.path} was started with: {listed}. Restore them, or name"
-                    " another `output_dir`."
+                    f"`{name}` {getattr(self.config, name)!r} is not the one that {self.path} was started from: its"
+                    " weights or its tokenizer's settings have changed since. Restore it, or name another `output_dir`."
+                )
+            if odd:
+                raise ValueError(
+                    f"the records are not those that {self.path} was started with: {_listed(odd)}. Restore them, or"
+                    " name another `output_dir`."
                 )
         _write_json(self.data_facts, facts)
 
@@ -183,6 +198,10 @@ def library_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _listed(odd: dict[str, tuple[Any, Any]]) -> str:
+    return "; ".join(f"{name} was {old!r} and is {new!r} now" for name, (old, new) in odd.items())
 
 
 def _step_of(line: str) -> float:

@@ -43,17 +43,35 @@ _WINDOWS_A_ROW = 2  # longer records are cut: with some room to draw a window in
 
 
 @dataclass
+class CorpusRows:
+    """
+    What there is of a corpus.
+
+    Attributes:
+        rows (`int`): Rows of an epoch.
+        records (`int`): Records they are of.
+        hours (`float`): Their duration.
+    """
+
+    rows: int = 0
+    records: int = 0
+    hours: float = 0.0
+
+
+@dataclass
 class DataFacts:
     """
     What a run says of its records.
 
     Attributes:
-        rows (`dict[str, int]`): Rows to train on, by source.
+        rows (`dict[str, int]`): Rows that may be trained on, by source: those that lack the labels of a task, too.
         records (`dict[str, int]`): Records they are of.
         validation_rows (`int`): Rows to validate on.
         dropped (`dict[str, int]`): Training records left out, by reason.
-        fingerprint (`str` or `None`): SHA-256 over the fingerprints of all training records, whatever their order;
-            `None` for a stream.
+        fingerprint (`str` or `None`): SHA-256 over the fingerprints of all these training records, whatever their
+            order; `None` for a stream.
+        trained_on, validated_on (`dict[str, CorpusRows]`): What the task has left of each corpus; nothing of a stream.
+        parent_sha256 (`str` or `None`): Hash of the tokenizer and the weights that the run starts from.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -61,6 +79,9 @@ class DataFacts:
     validation_rows: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     fingerprint: str | None = None
+    trained_on: dict[str, CorpusRows] = field(default_factory=dict)
+    validated_on: dict[str, CorpusRows] = field(default_factory=dict)
+    parent_sha256: str | None = None
 
 
 @dataclass
@@ -296,6 +317,29 @@ def without_leaks(
     return kept
 
 
+def rows_by_corpus(rows: datasets.Dataset, patch_s: float) -> dict[str, CorpusRows]:
+    """
+    How much of each corpus there is.
+
+    Args:
+        rows (`datasets.Dataset`): Cleaned rows.
+        patch_s (`float`): Duration in seconds of what `n_patches` counts.
+
+    Returns:
+        `dict[str, CorpusRows]`: in the order of the corpora's names.
+    """
+    sizes: dict[str, list[int]] = {}
+    records: dict[str, set[RowKey]] = {}
+    counts = rows.select_columns(["n_patches"]).with_format(None)["n_patches"]
+    for key, n_patches in zip(row_keys(rows), counts, strict=True):
+        sizes.setdefault(key.corpus, []).append(n_patches)
+        records.setdefault(key.corpus, set()).add(key)
+    return {
+        name: CorpusRows(len(sizes[name]), len(records[name]), round(sum(sizes[name]) * patch_s / 3600, 4))
+        for name in sorted(sizes)
+    }
+
+
 def joined_sources(
     parts: Mapping[str, datasets.Dataset | datasets.IterableDataset], weights: Sequence[float | None]
 ) -> datasets.Dataset | datasets.IterableDataset:
@@ -321,12 +365,14 @@ def joined_sources(
 
 
 __all__ = [
+    "CorpusRows",
     "DataFacts",
     "TrainingRows",
     "check_sources",
     "cleaned_source",
     "joined_sources",
     "load_rows",
+    "rows_by_corpus",
     "source_records",
     "window_patches",
     "without_leaks",

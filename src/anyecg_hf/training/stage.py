@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import datasets
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from anyecg_hf.models.anyecg import AnyECGTokenizer
-from anyecg_hf.training.sources import TrainingRows
+from anyecg_hf.training.sources import TrainingRows, rows_by_corpus
 from anyecg_hf.training.windows import Batch, Row, WindowCollator
 
 
@@ -34,7 +35,8 @@ class Stage:
     """
     A model, its batches and its loss. Subclasses must have `counts`, `terms`, `validate` and `save`.
 
-    **Attributes:** `model`, a `PreTrainedModel`; `tokenizer`; `collate`, which makes batches of rows; `data`, the rows.
+    **Attributes:** `model`, a `PreTrainedModel`; `tokenizer`; `collate`, which makes batches of rows; `data`, the rows;
+    `parent_sha256`, of what the run starts from ([`parent_digest`]), `None` where it starts from nothing.
     Class attributes: `selection`, name of the validation figure that the best step is chosen by, `None` for the last
     step whatever its figures; `more_is_better`, about that figure; `predicts_codes`, whether a code head is at work.
     """
@@ -43,9 +45,25 @@ class Stage:
     tokenizer: AnyECGTokenizer
     collate: WindowCollator
     data: TrainingRows
+    parent_sha256: str | None = None
     selection: ClassVar[str | None] = "loss"
     more_is_better: ClassVar[bool] = False
     predicts_codes: ClassVar[bool] = False
+
+    @property
+    def patch_s(self) -> float:
+        """Seconds of what `n_patches` of a row counts."""
+        return self.tokenizer.patch_seconds
+
+    def with_facts(self) -> "Stage":
+        """Notes in `data.facts` what the run starts from and, now that the task has left rows out, is trained on."""
+        facts, validation = self.data.facts, self.data.validation
+        facts.parent_sha256 = self.parent_sha256
+        if not isinstance(self.data.train, datasets.IterableDataset):
+            facts.trained_on = rows_by_corpus(self.data.train, self.patch_s)
+        facts.validated_on = {} if validation is None else rows_by_corpus(validation, self.patch_s)
+        facts.validation_rows = 0 if validation is None else len(validation)
+        return self
 
     def counts(self, batch: Batch) -> dict[str, float]:
         """

@@ -1,19 +1,21 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What the stages of fine-tuning that do not classify records have in common: loading, watching, saving."""
+"""What the stages of fine-tuning have in common: loading, watching, saving."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from anyecg_hf.evaluation.metrics import best_thresholds, macro_auroc
 from anyecg_hf.models.anyecg import AnyECGConfig
 from anyecg_hf.training.adapters import adapt, load_adapted, save_adapted
 from anyecg_hf.training.configs import FinetuningConfig
-from anyecg_hf.training.model_configs import check_fields, check_fixed, shared_with_tokenizer
+from anyecg_hf.training.model_configs import check_fields, check_fixed, parent_digest, shared_with_tokenizer
 from anyecg_hf.training.stage import Stage, mean_terms
 from anyecg_hf.training.windows import Batch, Row
 
@@ -23,16 +25,20 @@ class TaskStage(Stage):
     Trains a model with a head of its own on a checkpoint's backbone. Subclasses set `config` and `tokenizer` before
     they call [`~TaskStage.load_model`].
 
-    Class attributes: `model_class`, and `head`, the prefix of the weights that a checkpoint need not have.
+    Class attributes: `model_class`; `head`, the prefix of the weights that a checkpoint need not have; `codes_class`,
+    what is trained instead where `code_weight` is set, if the task knows that; `defaults`, fields of the configuration
+    that `config.model` may change.
     """
 
     model_class: ClassVar[type[PreTrainedModel]]
     head: ClassVar[str]
+    codes_class: ClassVar[type[PreTrainedModel] | None] = None
+    defaults: ClassVar[dict[str, Any]] = {}
     config: FinetuningConfig
 
     def load_model(self, settings: dict[str, Any]) -> PreTrainedModel:
         """
-        The checkpoint with the task's head, not yet adapted.
+        The checkpoint with the task's head, not yet adapted. Its hash is kept as `parent_sha256`.
 
         Args:
             settings (`dict`): Fields of the configuration that follow from the task.
@@ -43,14 +49,19 @@ class TaskStage(Stage):
         Raises:
             `ValueError`: for unknown or contradicting fields in `config.model`, and if the checkpoint does not fit.
         """
-        config = self.config
+        config, model_class, arguments = self.config, self.model_class, {}
         if config.code_weight > 0:
-            raise ValueError(f"`code_weight` must be 0 for the task {config.task.name!r}: it goes with classification.")
+            if self.codes_class is None:
+                raise ValueError(
+                    f"`code_weight` must be 0 for the task {config.task.name!r}: it goes with classification."
+                )
+            model_class, arguments = self.codes_class, {"code_weight": config.code_weight}
         check_fields(AnyECGConfig, config.model)
         fixed = {**settings, **config.adaptation.loading_arguments()}
         check_fixed(config.model, {**fixed, **shared_with_tokenizer(self.tokenizer)}, "task, adaptation or tokenizer")
-        model, found = self.model_class.from_pretrained(
-            config.checkpoint, output_loading_info=True, ignore_mismatched_sizes=True, **{**config.model, **fixed}
+        arguments |= {**self.defaults, **config.model, **fixed}
+        model, found = model_class.from_pretrained(
+            config.checkpoint, output_loading_info=True, ignore_mismatched_sizes=True, **arguments
         )
         absent = [*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])]
         odd = sorted(key for key in absent if not key.startswith(self.head))
@@ -58,8 +69,10 @@ class TaskStage(Stage):
         if odd:
             raise ValueError(
                 f"the model does not fit the weights of {config.checkpoint}, {len(odd)} of which would be random or"
-                f" left out: {', '.join(odd[:4])}. Leave fields that shape the backbone out of `model`."
+                f" left out: {', '.join(odd[:4])}. Leave fields that shape the backbone out of `model`, and"
+                " `code_weight` at 0 where the checkpoint has no code head."
             )
+        self.parent_sha256 = parent_digest(self.tokenizer, model, absent)
         return model
 
     def adapted(self, model: PreTrainedModel) -> PreTrainedModel | nn.Module:
@@ -109,4 +122,47 @@ class TaskStage(Stage):
         return self.model_class.from_pretrained(folder)
 
 
-__all__ = ["TaskStage"]
+def class_settings(class_names: Sequence[str], problem_type: str, descriptions: dict[str, str]) -> dict[str, Any]:
+    """
+    Fields of a model's configuration that name its classes.
+
+    Args:
+        class_names (`Sequence[str]`): In the order of the logits.
+        problem_type (`str`): As in the configuration.
+        descriptions (`dict[str, str]`): Class -> what it means; others, and none at all, are allowed.
+
+    Returns:
+        `dict[str, Any]`
+    """
+    return {
+        "id2label": dict(enumerate(class_names)),
+        "label2id": {name: index for index, name in enumerate(class_names)},
+        "problem_type": problem_type,
+        "label_descriptions": {name: descriptions[name] for name in class_names if name in descriptions} or None,
+    }
+
+
+def figures_by_class(
+    labels: np.ndarray, scores: np.ndarray, class_names: Sequence[str]
+) -> tuple[float, dict[str, float]]:
+    """
+    How well several labels are told, each on the rows where it is known.
+
+    Args:
+        labels (`np.ndarray` of shape `(rows, classes)`): 0, 1 and NaN.
+        scores (`np.ndarray` of shape `(rows, classes)`): Probabilities.
+        class_names (`Sequence[str]`): Names of the classes.
+
+    Returns:
+        `tuple`: mean AUROC, and the threshold of every class that is best by F1.
+    """
+    aurocs, thresholds = [], {}
+    for column, name in enumerate(class_names):
+        known = ~np.isnan(labels[:, column])
+        part = labels[known, column : column + 1], scores[known, column : column + 1]
+        aurocs.append(macro_auroc(*part, (name,)))
+        thresholds[name] = float(best_thresholds(*part, (name,))[0])
+    return float(np.mean(aurocs)), thresholds
+
+
+__all__ = ["TaskStage", "class_settings", "figures_by_class"]

@@ -24,7 +24,7 @@ from anyecg_hf.training.label_tasks import SINGLE_LABEL
 from anyecg_hf.training.model_configs import load_tokenizer
 from anyecg_hf.training.sources import TrainingRows, load_rows, window_patches
 from anyecg_hf.training.stage import LossTerm
-from anyecg_hf.training.task_stage import TaskStage
+from anyecg_hf.training.task_stage import TaskStage, class_settings
 from anyecg_hf.training.windows import Batch, Row, WindowCollator, WindowSettings, record_time_positions
 from anyecg_hf.version import __version__
 
@@ -95,13 +95,7 @@ class TokenLabelStage(TaskStage):
 
 def token_classifier_settings(task: AnnotationTask) -> dict[str, Any]:
     """Fields of a model's configuration that follow from a task."""
-    return {
-        "id2label": dict(enumerate(task.class_names)),
-        "label2id": {name: index for index, name in enumerate(task.class_names)},
-        "problem_type": SINGLE_LABEL,
-        "label_descriptions": {name: task.descriptions[name] for name in task.class_names},
-        "token_label_level": "time",
-    }
+    return {**class_settings(task.class_names, SINGLE_LABEL, task.descriptions), "token_label_level": "time"}
 
 
 def token_figures(labels: np.ndarray, scores: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:

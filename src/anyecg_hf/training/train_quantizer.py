@@ -170,7 +170,7 @@ def train_quantizer(config: QuantizerTrainingConfig) -> AnyECGRhythmQuantizer:
     """
 
     def make_stage(accelerator: Accelerator) -> Stage:
-        return QuantizerStage(config)
+        return QuantizerStage(config).with_facts()
 
     return run_training(config, make_stage)
 

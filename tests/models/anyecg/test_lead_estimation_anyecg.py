@@ -10,7 +10,8 @@ import torch
 from tests.models.tiny import tiny_config
 
 from anyecg_hf.models.anyecg.configuration_anyecg import LEAD_NAMES
-from anyecg_hf.models.anyecg.lead_estimation_anyecg import LeadEstimator, PatchKinds, fit_lead_covariance
+from anyecg_hf.models.anyecg.lead_estimation_anyecg import LeadEstimator, PatchKinds
+from anyecg_hf.models.anyecg.lead_statistics_anyecg import fit_lead_covariance
 
 CHEST = [LEAD_NAMES.index(name) for name in ("V1", "V2", "V3", "V4")]
 

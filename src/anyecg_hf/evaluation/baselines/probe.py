@@ -135,21 +135,22 @@ def check_folds(
 
 
 def _fit_one_vs_rest(features: np.ndarray, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    classifier_class = _logistic_regression()
+    classifier_class = logistic_regression()
     classifiers = [classifier_class(C=strength, max_iter=2000).fit(features, column) for column in labels.T]
     weights = np.stack([classifier.coef_[0] for classifier in classifiers], axis=1)
     return weights, np.array([classifier.intercept_[0] for classifier in classifiers])
 
 
 def _fit_softmax(features: np.ndarray, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    classifier = _logistic_regression()(C=strength, max_iter=2000).fit(features, labels.argmax(axis=1))
+    classifier = logistic_regression()(C=strength, max_iter=2000).fit(features, labels.argmax(axis=1))
     weights, biases = classifier.coef_.T, classifier.intercept_
     if labels.shape[1] == 2:  # scikit-learn keeps the second class's log-odds only
         weights, biases = np.pad(weights, ((0, 0), (1, 0))), np.pad(biases, (1, 0))
     return weights, biases
 
 
-def _logistic_regression() -> Any:
+def logistic_regression() -> Any:
+    """scikit-learn's class, or an `ImportError` that says how to get it."""
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
@@ -174,4 +175,11 @@ def _checked_features(features: np.ndarray, where: str, records: int | None = No
     return features
 
 
-__all__ = ["INVERSE_REGULARISATIONS", "LinearProbe", "check_columns_agree", "check_folds", "fit_linear_probe"]
+__all__ = [
+    "INVERSE_REGULARISATIONS",
+    "LinearProbe",
+    "check_columns_agree",
+    "check_folds",
+    "fit_linear_probe",
+    "logistic_regression",
+]

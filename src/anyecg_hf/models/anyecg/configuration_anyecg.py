@@ -214,6 +214,8 @@ class AnyECGConfig(AnyECGArchitectureConfig):
         token_label_level (`str`, *optional*, defaults to `"time"`):
             [`AnyECGForTokenClassification`]: whether there is a label for every patch `"time"`, over all leads, or for
             every `"lead"` and patch.
+        num_record_kinds (`int`, *optional*, defaults to 256):
+            [`AnyECGForLeadReconstruction`]: kinds of records whose leads go together alike, for its linear part.
         reconstruction_width (`int`, *optional*, defaults to 64), num_reconstruction_layers (`int`, defaults to 6):
             [`AnyECGForLeadReconstruction`]: channels and number of its convolutions.
         reconstruction_kernel_size (`int`, *optional*, defaults to 5):
@@ -257,6 +259,7 @@ class AnyECGConfig(AnyECGArchitectureConfig):
     windows_per_forward: int = 16
     freeze_backbone: bool = False
     token_label_level: str = "time"
+    num_record_kinds: int = 256
     reconstruction_width: int = 64
     num_reconstruction_layers: int = 6
     reconstruction_kernel_size: int = 5
@@ -297,6 +300,8 @@ class AnyECGConfig(AnyECGArchitectureConfig):
             raise ValueError(f"`reconstruction_loss` must be 'mse' or 'log_mse', got {self.reconstruction_loss!r}.")
         if self.reconstruction_kernel_size % 2 == 0:
             raise ValueError(f"`reconstruction_kernel_size` must be odd, got {self.reconstruction_kernel_size}.")
+        if self.num_record_kinds < 0:
+            raise ValueError(f"`num_record_kinds` must be at least 0, got {self.num_record_kinds}.")
         for name in (*_POSITIVE_HEAD_FIELDS, "window_patches"):
             value = getattr(self, name)
             if value is not None and value < 1:

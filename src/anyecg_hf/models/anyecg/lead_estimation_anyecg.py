@@ -2,15 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the other leads say about a missing or noised one without any network: lead identities and least squares."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
-from .configuration_anyecg import AnyECGArchitectureConfig
-from .inputs_anyecg import to_numpy
+from .configuration_anyecg import AnyECGConfig
 
 # Directions of the limb leads in the frontal plane, x to the left and y down, in units of lead I. Einthoven's law
 # III = II - I and Goldberger's aVR = -(I + II) / 2, aVL = (I - III) / 2, aVF = (II + III) / 2 follow from them.
@@ -27,6 +25,11 @@ LIMB_DIRECTIONS = {
 # Share of its variance that is added to every lead's own: limb leads depend on each other, and no matrix of them
 # could be inverted without it. On PTB-XL any value from 1e-6 to 1e-3 restores chest leads equally well (within .01 dB).
 _RIDGE = 1e-4
+
+# How alike a record and a kind of records must be: mean squared difference of their covariances, in units of the leads'
+# own variances, that costs a kind a factor of e. And the weight of the mean covariance, in records.
+_KIND_WIDTH = 0.04
+_MEAN_WEIGHT = 2.0
 
 # Octaves in which noise is told from signal. They fade as exp(-(f / edge)^4) and ring for less than the zeros behind a
 # record last, so that its answer does not depend on the length that it is padded to.
@@ -88,9 +91,10 @@ class LeadEstimator(nn.Module):
 
     1. A limb lead follows from two or more clean limb leads by Einthoven's and Goldberger's identities, exactly. This
        also holds for a noised one.
-    2. Any other missing lead is its mean under a Gaussian of zero mean and covariance `covariance`, given the clean
-       leads: least squares with the matrix that belongs to just those leads. Leads without statistics, `unknown` among
-       them, neither help nor are helped.
+    2. Any other missing lead is its mean under a Gaussian of zero mean, given the clean leads: least squares with the
+       matrix that belongs to just those leads. Leads without statistics, `unknown` among them, neither help nor are
+       helped. The covariance is the record's own, as far as its clean leads tell: `covariance` and those of the
+       kinds of records, weighted by how alike they are to that of the clean leads (locally weighted regression).
     3. Any other noised lead is least squares plus a share of what the input differs from it. The difference is noise
        and the error of least squares. The Gaussian knows the power of the latter, and the record's clean leads lend it
        their spectrum; the noise is whatever power the difference has beyond it, over all noised patches of the lead.
@@ -98,18 +102,21 @@ class LeadEstimator(nn.Module):
     4. Where no lead is clean, a missing lead is zero and a noised one stays as it is.
 
     Args:
-        config ([`AnyECGArchitectureConfig`]): For the lead vocabulary and the sampling rate.
+        config ([`AnyECGConfig`]): For the lead vocabulary and the sampling rate.
 
     **Buffers:** `covariance (V, V)` float32 over `config.lead_names`, in squared recording scale, zero for leads
-    without statistics; `limb_directions (V, 2)`, zero for other leads.
+    without statistics; `kind_covariances (K, V, V)` and `kind_sizes (K,)`, how many records each is of, zero where
+    there are none; `limb_directions (V, 2)`, zero for other leads.
     """
 
-    def __init__(self, config: AnyECGArchitectureConfig):
+    def __init__(self, config: AnyECGConfig):
         super().__init__()
         self.lead_names = tuple(config.lead_names)
         self.sampling_rate = config.sampling_rate
         count = len(self.lead_names)
         self.register_buffer("covariance", torch.zeros(count, count))
+        self.register_buffer("kind_covariances", torch.zeros(config.num_record_kinds, count, count))
+        self.register_buffer("kind_sizes", torch.zeros(config.num_record_kinds))
         self.register_buffer("limb_directions", self.initial_directions(), persistent=False)
 
     def initial_directions(self) -> torch.Tensor:
@@ -147,7 +154,7 @@ class LeadEstimator(nn.Module):
             return LeadEstimate(torch.where(exact[..., None], by_identity.transpose(1, 2), estimate), exact)
 
     def _least_squares(self, values: torch.Tensor, lead_ids: torch.Tensor, clean: torch.Tensor) -> "_LeastSquares":
-        covariance = self.covariance[lead_ids[:, :, None], lead_ids[:, None]][:, None]  # (B, 1, L, L)
+        covariance = self._record_covariance(values, lead_ids, clean)[:, None]  # (B, 1, L, L)
         variance = covariance.diagonal(dim1=-2, dim2=-1)  # (B, 1, L)
         present = clean.transpose(1, 2) & (variance > 0)  # (B, N, L)
         known = torch.where(present[..., None], values.transpose(1, 2), 0.0)
@@ -160,6 +167,25 @@ class LeadEstimator(nn.Module):
         informed = present.any(dim=-1, keepdim=True) & (variance > 0) & (scale > 0)
         found = (weights @ known, scale * error, informed, known)
         return _LeastSquares(*(each.transpose(1, 2) for each in found))
+
+    def _record_covariance(self, values: torch.Tensor, lead_ids: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+        """Covariance `(B, L, L)` of the leads in records like these."""
+        pairs = lead_ids[:, :, None], lead_ids[:, None]
+        mean = self.covariance[pairs]
+        if not len(self.kind_sizes):
+            return mean
+        kinds = self.kind_covariances[:, *pairs].transpose(0, 1)  # (B, K, L, L)
+        told = clean & (mean.diagonal(dim1=-2, dim2=-1) > 0)[..., None]
+        known = torch.where(told[..., None], values, 0.0).flatten(2)
+        patches = told.float() @ told.float().transpose(-1, -2)
+        own = known @ known.transpose(-1, -2) / (patches * values.shape[-1]).clamp(min=1.0)
+        difference = _in_own_units(kinds, mean[:, None], patches[:, None]) - _in_own_units(own, mean, patches)[:, None]
+        compared = (patches > 0).sum(dim=(1, 2))[:, None].clamp(min=1)
+        distance = difference.square().sum(dim=(2, 3)) / compared
+        nearest = distance.amin(dim=1, keepdim=True)
+        weights = self.kind_sizes * torch.exp((nearest - distance) / _KIND_WIDTH)
+        total = torch.einsum("bk,bklm->blm", weights, kinds) + _MEAN_WEIGHT * mean
+        return total / (weights.sum(dim=1) + _MEAN_WEIGHT)[:, None, None]
 
     def _denoised(self, values: torch.Tensor, solution: "_LeastSquares", places: torch.Tensor) -> torch.Tensor:
         """Least squares and, band by band, what is not noise of how the patches `places (B, L, N)` differ from it."""
@@ -238,6 +264,19 @@ class _LeastSquares:
     known: torch.Tensor
 
 
+def _in_own_units(covariance: torch.Tensor, mean: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+    """
+    Covariances `(..., L, L)` in units of the leads' mean variances, brought to the same power; zero where no patch has
+    both leads.
+    """
+    spread = mean.diagonal(dim1=-2, dim2=-1).clamp(min=1e-12).sqrt()
+    known = patches > 0
+    scaled = torch.where(known, covariance / (spread[..., None] * spread[..., None, :]), 0.0)
+    leads = known.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    power = scaled.diagonal(dim1=-2, dim2=-1).sum(dim=-1) / leads.clamp(min=1)
+    return scaled / torch.where(power > 0, power, 1.0)[..., None, None]
+
+
 def _weights(covariance: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     """`(B, N, L, L)`: row l holds the weights of the leads that are present `(B, N, L)` for lead l."""
     weight = present.to(covariance.dtype)
@@ -275,44 +314,4 @@ def _solve_2x2(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return torch.stack((d * first - b * second, a * second - b * first), dim=-2) / (a * d - b * b)[..., None, :]
 
 
-def fit_lead_covariance(rows: Iterable[Mapping[str, Any]], lead_names: Sequence[str]) -> torch.Tensor:
-    """
-    Covariance of the leads over training records, for [`AnyECGForLeadReconstruction.set_lead_covariance`].
-
-    Each pair of leads is averaged over the patches where both are real; cleaned signals have no mean. Where the pairs
-    come from different records, the result is moved to the nearest matrix that is a covariance.
-
-    Args:
-        rows (`Iterable[Mapping]`): Cleaned records ([`clean_corpus`]), read once: `input_values` `(L, N, S)` in
-            recording scale, `attention_mask` `(L, N)`, `lead_ids` `(L,)`; arrays or tensors.
-        lead_names (`Sequence[str]`): The vocabulary that `lead_ids` index into, `config.lead_names`. `unknown` is left
-            out: it is no one place.
-
-    Returns:
-        `torch.FloatTensor` of shape `(V, V)`, in squared recording scale; zero for leads that no row has.
-
-    Raises:
-        `ValueError`: if no row has a real patch, or a real patch is not finite.
-    """
-    count = len(lead_names)
-    sums = torch.zeros(count, count, dtype=torch.float64)
-    samples = torch.zeros(count, count, dtype=torch.float64)
-    for number, row in enumerate(rows):
-        values, mask, lead_ids = (
-            torch.from_numpy(to_numpy(row[key]).copy()) for key in ("input_values", "attention_mask", "lead_ids")
-        )
-        real = mask.bool()
-        kept = torch.where(real[..., None], values.double(), 0.0).flatten(1)
-        if not kept.isfinite().all():
-            raise ValueError(f"row {number}: real patches must be finite, got NaN or infinity.")
-        place = nn.functional.one_hot(lead_ids.long(), count).double() * real.any(dim=1, keepdim=True)
-        sums += place.T @ (kept @ kept.T) @ place
-        samples += place.T @ (real.double() @ real.double().T) @ place * values.shape[-1]
-    sums[lead_names.index("unknown")] = sums[:, lead_names.index("unknown")] = 0.0
-    if not sums.any():
-        raise ValueError("no row has a real patch of a named lead: pass the rows of `clean_corpus`.")
-    strengths, directions = torch.linalg.eigh(sums / samples.clamp(min=1))
-    return ((directions * strengths.clamp(min=0.0)) @ directions.T).float()
-
-
-__all__ = ["LIMB_DIRECTIONS", "LeadEstimate", "LeadEstimator", "PatchKinds", "fit_lead_covariance"]
+__all__ = ["LIMB_DIRECTIONS", "LeadEstimate", "LeadEstimator", "PatchKinds"]
