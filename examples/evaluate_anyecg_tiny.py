@@ -5,8 +5,8 @@
     python examples/evaluate_anyecg_tiny.py DATA_ROOT --run runs/anyecg-tiny
 
 Writes `results.json` and `README.md` into the checkpoint's folder, and the whole tables of the superclasses and of
-missing leads, with plots, into the run folder. Fold 9 is scored here only. The run folder is that of `train_anyecg_tiny.py`: the table has a probe
-on the backbone as it was before fine-tuning.
+missing leads, with plots, into the run folder. Fold 9 is scored here only. The run folder is that of
+`train_anyecg_tiny.py`: the table has a probe on the backbone as it was before fine-tuning.
 """
 
 import argparse

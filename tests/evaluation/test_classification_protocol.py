@@ -26,6 +26,7 @@ from anyecg_hf.evaluation import evaluate
 from anyecg_hf.evaluation.evaluation_configs import ROWS, BootstrapConfig, EvaluationConfig, RobustnessConfig
 from anyecg_hf.evaluation.metrics import macro_auroc
 from anyecg_hf.evaluation.result_files import render_markdown
+from anyecg_hf.evaluation.result_plots import draw_robustness
 from anyecg_hf.evaluation.table_rows import checkpoint_classes, load_models
 from anyecg_hf.pipelines import RecordAnalyzer
 from anyecg_hf.records import ECGRecord
@@ -141,6 +142,20 @@ class TestResults:
             assert name in text and np.asarray(Image.open(folder / name)).std() > 10
         estimate = results["rows"]["probe"]["figures"]["macro_auroc"]["estimate"]
         assert f"| linear probe, pre-trained backbone | 1 | {estimate:.3f} [" in text
+
+    def test_of_few_patients_are_said_to_be_no_evidence(self, results):
+        note = "Of fewer than 20 patients intervals are no evidence."
+        assert note in render_markdown(results)
+        many = copy.deepcopy(results)
+        many["data"]["test"]["patients"] = 20
+        assert note not in render_markdown(many)
+
+    def test_have_a_legend_whatever_the_first_panel_lacks(self, results):
+        turned = {**results, "robustness": sorted(results["robustness"], key=lambda test: test["records"])}
+        assert turned["robustness"][0]["records"] == 0
+        (legend,) = draw_robustness(turned).legends
+        names = [text.get_text().split(" (")[0] for text in legend.get_texts()]
+        assert names == ["hand-crafted features", "1-D ResNet from scratch", "fine-tuned"]
 
     def test_are_not_replaced_unasked(self, root, results):
         with pytest.raises(ValueError, match="holds results: name another `output_dir`, or pass `--overwrite true`"):

@@ -68,6 +68,16 @@ def test_patches_are_evaluated(tmp_path):
     assert "by patches" in (tmp_path / "results" / "results.md").read_text().lower()
 
 
+@pytest.mark.parametrize(
+    ("protocol", "name"), [(evaluate_long_records, "long-beats"), (evaluate_token_labels, "beats")]
+)
+def test_windows_longer_than_the_backbone_was_trained_on_are_refused(tmp_path, protocol, name):
+    asked = config(tmp_path, name, segment_s=200.0)
+    asked.data.window_s = 100.0
+    with pytest.raises(ValueError, match=r"`data\.window_s` is 100, but a model was trained on windows of"):
+        protocol(asked)
+
+
 @pytest.mark.parametrize("protocol", [evaluate_long_records, evaluate_token_labels])
 def test_results_are_not_overwritten_and_other_tasks_are_refused(tmp_path, protocol):
     with pytest.raises(ValueError, match="this protocol is of the tasks .*, got 'superclass'"):

@@ -156,9 +156,11 @@ class TestText:
         "line",
         [
             "| backbone parameters | 2,345,678 |",
-            "| missing leads | at most 3003 | AdamW, beta 0.9 and 0.98, weight decay 0.01, clipped at 1.0 | 0.002 | cosine, 50 warm-up steps | 16 | 0.2 |",
+            "| missing leads | at most 3003 | AdamW, beta 0.9 and 0.98, weight decay 0.01, clipped at 1.0 | 0.002"
+            " | cosine, 50 warm-up steps | 16 | 0.2 |",
             "## Missing and noised leads, fold 9 (139 windows of 138 patients)",
-            "| (b) one chest lead missing | least squares | 26.12 [26.10, 26.15] | 0.851 [0.830, 0.873] | +1.11 [+1.09, +1.13] |",
+            "| (b) one chest lead missing | least squares | 26.12 [26.10, 26.15] | 0.851 [0.830, 0.873]"
+            " | +1.11 [+1.09, +1.13] |",
             "| (b) one chest lead missing | ours | 27.23 [27.21, 27.26] | 0.882 [0.861, 0.904] |  |",
             "| quantizer parameters | 1,234,567 without the codebook, which adds 16,384 values |",
             "| layers | 5 (backbone), 3 (quantizer's encoder), 2 (its decoder) |",

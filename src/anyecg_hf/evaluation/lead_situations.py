@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from ..training.lead_corruption import CHEST_LEADS, GIVEN_THREE, LIMB_LEADS, corrupt_leads
-from ..training.windows import Batch, Row, pad_windows, seeded_generator
+from ..training.windows import Batch, Row, in_scale_of, pad_windows, seeded_generator
 
 STANDARD_LEADS = (*LIMB_LEADS, *CHEST_LEADS)
 GIVEN = GIVEN_THREE
@@ -123,10 +123,7 @@ def _all_missing(tensors: Batch, part: str) -> CorruptedBatch:
 
 def _in_scale_of_given(tensors: Batch) -> Batch:
     given = tensors["attention_mask"].bool() & ~tensors["bool_masked_pos"]
-    power = (tensors["input_values"].square().mean(dim=-1) * given).sum(dim=(1, 2)) / given.sum(dim=(1, 2)).clamp(min=1)
-    spread = torch.where(power > 0, power, 1.0).sqrt()
-    rescaled = {name: tensors[name] / spread[:, None, None, None] for name in ("input_values", "labels")}
-    return {**tensors, **rescaled, "scale": tensors["scale"] * spread}
+    return in_scale_of(tensors, given, ("input_values", "labels"))
 
 
 def _without_lead(batch: Batch, index: int) -> Batch:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .figures import CLASS_FIGURES, TITLES
+from .patient_means import MIN_PATIENTS
 
 RESULTS_FILE = "results.json"
 _DIMENSIONS = {"sex": "Sex", "age": "Age in years", "corpus": "Corpus"}
@@ -64,6 +65,8 @@ def _heading(results: Mapping[str, Any]) -> str:
         f" {bootstrap['confidence']:.0%} from {bootstrap['resamples']} resamples of patients. Means over the seeds,"
         " ± their standard deviation.",
     ]
+    if test["patients"] < MIN_PATIENTS:
+        lines.append(f"Of fewer than {MIN_PATIENTS} patients intervals are no evidence.")
     if task["problem_type"].startswith("multi"):
         lines.append("Thresholds are those of best F1 on the validation records, one a class.")
     else:

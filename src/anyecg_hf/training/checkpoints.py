@@ -27,7 +27,9 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from anyecg_hf.training.preparation import unwrapped
 from anyecg_hf.training.processes import OtherProcessError, together
+from anyecg_hf.training.zero import set_zero_moments, zero_moments, zero_stage
 
 _NAME = re.compile(r"step-(\d{8})")
 _UNFINISHED = "unfinished-"
@@ -98,12 +100,16 @@ class Checkpoints:
                 checkpoints stay.
         """
         options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+        model, stage = unwrapped(model), zero_stage(optimiser)
         weights = get_model_state_dict(model, options=options)
-        moments = get_optimizer_state_dict(model, optimiser, options=options)
+        if stage:
+            shares, moments = zero_moments(optimiser), {"state": {}, "param_groups": []}
+        else:
+            shares, moments = {}, get_optimizer_state_dict(model, optimiser, options=options)
         unfinished = self.folder / f"{_UNFINISHED}{step:08d}"
 
         def write() -> None:
-            _write_tensors(own.tensors, unfinished / f"process-{self.process}.safetensors")
+            _write_tensors({**own.tensors, **shares}, unfinished / f"process-{self.process}.safetensors")
             _write_json(own.place, unfinished / f"process-{self.process}.json")
             if self.process == 0:
                 tensors = {
@@ -113,8 +119,8 @@ class Checkpoints:
                 }
                 _write_tensors(weights, unfinished / _MODEL_FILE)
                 _write_tensors(tensors, unfinished / _OPTIMISER_FILE)
-                facts = {**state, "step": step, "n_processes": self.n_processes, "groups": moments["param_groups"]}
-                _write_json(facts, unfinished / _STATE_FILE)
+                facts = {"step": step, "n_processes": self.n_processes, "zero_stage": stage}
+                _write_json({**state, **facts, "groups": moments["param_groups"]}, unfinished / _STATE_FILE)
 
         try:
             together(lambda: self._make_empty(unfinished))
@@ -142,7 +148,8 @@ class Checkpoints:
             `tuple`: the run's state, and this process's.
 
         Raises:
-            [`CheckpointError`]: if it was written by another number of processes, or by another model, or is damaged.
+            [`CheckpointError`]: if it was written by another number of processes, with another stage of ZeRO, by another
+                model, or is damaged.
         """
         state = _read(_read_json, path / _STATE_FILE)
         if state["n_processes"] != self.n_processes:
@@ -150,27 +157,35 @@ class Checkpoints:
                 f"{path} was written by {state['n_processes']} processes and there are {self.n_processes} now: each"
                 " keeps its place in its share of the rows. Start as many, or begin a new run from the saved weights."
             )
+        model, stage = unwrapped(model), zero_stage(optimiser)
+        if state.get("zero_stage", 0) != stage:  # absent in earlier versions
+            raise CheckpointError(
+                f"{path} was written with {_engine(state.get('zero_stage', 0))}, and this run is one with"
+                f" {_engine(stage)}: each keeps its moments in its own way. Start as before, or begin a new run from"
+                " the saved weights."
+            )
         weights, moments = _read(_read_tensors, path / _MODEL_FILE), _read(_read_tensors, path / _OPTIMISER_FILE)
         self._check_fits(path, weights, model)
         options = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=False)
         set_model_state_dict(model, weights, options=options)
-        set_optimizer_state_dict(
-            model,
-            optimiser,
-            {"state": _by_parameter(moments), "param_groups": state["groups"]},
-            options=StateDictOptions(full_state_dict=True),
-        )
         own = ProcessState(
             place=_read(_read_json, path / f"process-{self.process}.json"),
             tensors=_read(_read_tensors, path / f"process-{self.process}.safetensors"),
         )
+        if stage:
+            set_zero_moments(optimiser, own.tensors)
+        else:
+            set_optimizer_state_dict(
+                model,
+                optimiser,
+                {"state": _by_parameter(moments), "param_groups": state["groups"]},
+                options=StateDictOptions(full_state_dict=True),
+            )
         return state, own
 
     def _check_fits(self, path: Path, weights: dict[str, torch.Tensor], model: nn.Module) -> None:
         frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
-        expected = {
-            _plain_name(name): tuple(value.shape) for name, value in model.state_dict().items() if name not in frozen
-        }
+        expected = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in frozen}
         found = {name: tuple(value.shape) for name, value in weights.items()}
         odd = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         if odd:
@@ -268,9 +283,8 @@ def _described(error: Exception) -> str:
     return str(error) if isinstance(error, OtherProcessError) else f"{type(error).__name__}: {error}"
 
 
-def _plain_name(name: str) -> str:
-    """Without the prefix of `DistributedDataParallel`."""
-    return name.removeprefix("module.")
+def _engine(stage: int) -> str:
+    return f"DeepSpeed's ZeRO stage {stage}" if stage else "no DeepSpeed"
 
 
 def _by_parameter(moments: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:

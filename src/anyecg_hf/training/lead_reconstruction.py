@@ -27,6 +27,7 @@ from anyecg_hf.training.windows import (
     Row,
     WindowCollator,
     WindowSettings,
+    in_scale_of,
     record_time_positions,
     seeded_generator,
 )
@@ -72,6 +73,9 @@ class LeadReconstructionCollator(WindowCollator):
             )
             for name, value in corrupted.items():
                 batch[name][enough] = value
+        given = batch["attention_mask"].bool() & ~batch["bool_masked_pos"]
+        # In the scale of all leads, those that are given would tell the power of the missing one.
+        batch.update(in_scale_of(batch, given, ("input_values", "labels")))
 
 
 class LeadReconstructionStage(TaskStage):

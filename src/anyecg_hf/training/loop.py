@@ -22,8 +22,8 @@ from transformers import PreTrainedModel
 from anyecg_hf.training.checkpoints import Checkpoints, ProcessState, replace_folder
 from anyecg_hf.training.configs import TrainingConfig
 from anyecg_hf.training.feeding import BatchFeed, FedBatch, validation_batches
-from anyecg_hf.training.optimisation import make_optimiser, set_learning_rate
-from anyecg_hf.training.preparation import prepare_model, running_accelerator, unwrapped
+from anyecg_hf.training.optimisation import set_learning_rate
+from anyecg_hf.training.preparation import prepare_training, running_accelerator, unwrapped
 from anyecg_hf.training.processes import together
 from anyecg_hf.training.record_lists import write_record_list
 from anyecg_hf.training.run_folder import RunFolder
@@ -31,6 +31,7 @@ from anyecg_hf.training.stage import Stage
 from anyecg_hf.training.throughput import Throughput
 from anyecg_hf.training.trackers import choose_trackers, tracked_settings
 from anyecg_hf.training.windows import seeded_generator
+from anyecg_hf.training.zero import uses_zero
 
 logger = logging.getLogger(__name__)
 
@@ -126,8 +127,7 @@ class TrainingLoop:
         self.stage = stage
         self.folder = folder
         self.accelerator = accelerator
-        self.model = prepare_model(stage.model, self.config, accelerator)
-        self.optimiser = make_optimiser(self.model, self.optimiser_config)
+        self.model, self.optimiser = prepare_training(stage.model, self.config, self.optimiser_config, accelerator)
         self.checkpoints = Checkpoints(
             folder.checkpoints, self.config.keep, accelerator.process_index, accelerator.num_processes
         )
@@ -256,6 +256,8 @@ class TrainingLoop:
         self._sums[name] = self._sums.get(name, 0.0) + value.float()
 
     def _clip(self) -> float:
+        if uses_zero(self.accelerator):  # has clipped and stepped already; infinite where it has not
+            return float(self.model.get_global_grad_norm())
         largest = self.optimiser_config.max_gradient_norm or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), largest)
         return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
@@ -327,7 +329,7 @@ class TrainingLoop:
 
     def _save_model(self, folder: Path) -> None:
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        weights = get_model_state_dict(self.model, options=options)
+        weights = get_model_state_dict(unwrapped(self.model), options=options)
 
         def write(aside: Path) -> None:
             self.stage.save(unwrapped(self.model), weights, aside)

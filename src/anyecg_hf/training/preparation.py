@@ -23,12 +23,12 @@ from torch.distributed.device_mesh import init_device_mesh
 from transformers import PreTrainedModel
 
 from anyecg_hf.models.anyecg.quantization_anyecg import RhythmCodebook
-from anyecg_hf.training.configs import RunConfig
+from anyecg_hf.training.configs import OptimiserConfig, RunConfig
+from anyecg_hf.training.optimisation import make_optimiser
+from anyecg_hf.training.zero import prepare_zero, read_zero_plugin, uses_zero
 
 # The others wait while the first process of a machine reads and cleans the records.
 _LONGEST_WAIT = timedelta(hours=6)
-
-_ENGINES = {"ACCELERATE_USE_DEEPSPEED": "DeepSpeed", "ACCELERATE_USE_FSDP": "its own FSDP"}
 
 
 @contextmanager
@@ -83,20 +83,25 @@ def make_accelerator(
         `accelerate.Accelerator`
 
     Raises:
-        `ValueError`: if Accelerate is configured for an engine of its own, which the loop does not drive; if a tracker
-            is unknown.
-        `ImportError`: if a tracker is not installed.
+        `ValueError`: if Accelerate is configured for its own FSDP, or a use of DeepSpeed, which the loop does not drive;
+            if a tracker is unknown.
+        `ImportError`: if a tracker, or DeepSpeed where it is asked for, is not installed.
     """
-    for variable, engine in _ENGINES.items():
-        if os.environ.get(variable, "false").lower() in ("true", "1"):
-            raise ValueError(
-                f"Accelerate is configured to use {engine}, and training is not made for it: choose plain multi-GPU"
-                ' in `accelerate config`, or start with torchrun, and shard with `run.sharding: "fsdp2"`.'
-            )
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("true", "1"):
+        raise ValueError(
+            "Accelerate is configured to use its own FSDP, and training is not made for it: choose plain multi-GPU in"
+            ' `accelerate config`, or start with torchrun, and shard with `run.sharding: "fsdp2"`.'
+        )
+    zero = read_zero_plugin(config)
+    process_group = InitProcessGroupKwargs(timeout=_LONGEST_WAIT)
+    if zero is not None and not torch.accelerator.is_available():
+        process_group.backend = "gloo"  # Accelerate takes DeepSpeed for one process else
+    is_plain = zero is None and config.sharding == "none"
     accelerator = Accelerator(
-        cpu=config.device == "cpu",
+        cpu=config.device == "cpu" and zero is None,
         # A sharded model computes in its own mixed precision.
-        mixed_precision="bf16" if config.precision == "bf16" and config.sharding == "none" else "no",
+        mixed_precision="bf16" if config.precision == "bf16" and is_plain else "no",
+        deepspeed_plugin=zero,
         # As a plugin: a plain number gives way to a variable of the environment.
         gradient_accumulation_plugin=GradientAccumulationPlugin(
             num_steps=config.gradient_accumulation, sync_with_dataloader=False
@@ -104,7 +109,7 @@ def make_accelerator(
         log_with=log_with or None,
         project_dir=project_dir,
         kwargs_handlers=[
-            InitProcessGroupKwargs(timeout=_LONGEST_WAIT),
+            process_group,
             # DDP else rearranges its buckets after the first step of every start, and with them the order in which more
             # than two processes' gradients are added: a resumed run would differ in the last bits.
             DistributedDataParallelKwargs(find_unused_parameters=True),
@@ -116,6 +121,30 @@ def make_accelerator(
     if absent:
         raise ImportError(f"trackers that are not installed: {', '.join(absent)}. Install them, or leave them out.")
     return accelerator
+
+
+def prepare_training(
+    model: PreTrainedModel, config: RunConfig, optimiser_config: OptimiserConfig, accelerator: Accelerator
+) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """
+    A model as [`prepare_model`] leaves it, and its optimiser; both sharded by DeepSpeed where Accelerate is configured
+    for it.
+
+    Args:
+        model, config, accelerator: As in [`prepare_model`].
+        optimiser_config ([`OptimiserConfig`]): As in [`make_optimiser`].
+
+    Returns:
+        `tuple`: the model to call, and its optimiser.
+
+    Raises:
+        `ValueError`: as [`prepare_model`] and [`make_optimiser`].
+    """
+    model = prepare_model(model, config, accelerator)
+    optimiser = make_optimiser(model, optimiser_config)
+    if uses_zero(accelerator):
+        return prepare_zero(model, optimiser, config, optimiser_config, accelerator)
+    return model, optimiser
 
 
 def prepare_model(model: PreTrainedModel, config: RunConfig, accelerator: Accelerator) -> nn.Module:
@@ -131,7 +160,8 @@ def prepare_model(model: PreTrainedModel, config: RunConfig, accelerator: Accele
         accelerator (`accelerate.Accelerator`): From [`make_accelerator`].
 
     Returns:
-        `nn.Module`: a `DistributedDataParallel` around the model with several processes and copies, else the model.
+        `nn.Module`: a `DistributedDataParallel` around the model with several processes and copies, else the model;
+        [`prepare_training`] puts DeepSpeed around it.
 
     Raises:
         `ValueError`: if sharding is asked for and there is one process, or a codebook that is trained by gradient.
@@ -141,6 +171,8 @@ def prepare_model(model: PreTrainedModel, config: RunConfig, accelerator: Accele
         getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
     if config.compile:
         model.compile()  # in place, so that weights keep their names
+    if uses_zero(accelerator):
+        return model.to(accelerator.device)
     if config.sharding == "none":
         return accelerator.prepare_model(model)
     if accelerator.num_processes == 1:
@@ -177,7 +209,7 @@ def _shard(model: PreTrainedModel, config: RunConfig, accelerator: Accelerator) 
 
 def unwrapped(model: nn.Module) -> PreTrainedModel:
     """The model inside its wrapper."""
-    return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+    return getattr(model, "module", model)  # of `DistributedDataParallel` and of DeepSpeed's engine
 
 
-__all__ = ["make_accelerator", "prepare_model", "running_accelerator", "unwrapped"]
+__all__ = ["make_accelerator", "prepare_model", "prepare_training", "running_accelerator", "unwrapped"]

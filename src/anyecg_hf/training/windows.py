@@ -117,9 +117,8 @@ class WindowCollator:
         places = [self.windows.place(row, generator) for row in rows]
         batch = pad_windows(rows, places)
         if generator is not None:
-            _rescale(
-                batch, torch.tensor([len(leads) < row["n_leads"] for row, (leads, _) in zip(rows, places, strict=True)])
-            )
+            fewer = torch.tensor([len(leads) < row["n_leads"] for row, (leads, _) in zip(rows, places, strict=True)])
+            batch = in_scale_of(batch, batch["attention_mask"].bool() & fewer[:, None, None])
             unknown = torch.rand(len(rows), generator=generator) < _UNKNOWN_SCALE_SHARE
             batch["scale"] = batch["scale"].masked_fill(unknown, float("nan"))
         if self.windows.time_positions is not None and generator is not None:
@@ -163,14 +162,25 @@ def pad_windows(rows: Sequence[Row], places: Sequence[tuple[np.ndarray, slice]])
     return {name: value.clone() for name, value in batch.items()}
 
 
-def _rescale(batch: Batch, chosen: torch.Tensor) -> None:
-    """Brings the chosen windows `(B,)` to unit spread over their real patches, in place; in mV they stay the same."""
-    real = batch["attention_mask"].bool()
-    real_samples = (real.sum(dim=(1, 2)) * batch["input_values"].shape[-1]).clamp(min=1)
-    power = batch["input_values"].square().mul(real[..., None]).sum(dim=(1, 2, 3)) / real_samples
-    spread = torch.where(chosen & (power > _SILENCE), power, 1.0).sqrt()
-    batch["input_values"] /= spread[:, None, None, None]
-    batch["scale"] *= spread
+def in_scale_of(batch: Batch, given: torch.Tensor, names: Sequence[str] = ("input_values",)) -> Batch:
+    """
+    Brings windows to unit spread over what is given of them, as the tokenizer would if there were no more; in mV they
+    stay the same.
+
+    Args:
+        batch (`dict[str, torch.Tensor]`): With `scale`. It is left as it is.
+        given (`torch.BoolTensor` of shape `(B, L, N)`): Patches to go by; windows without any, or with nothing but
+            silence in them, are left as they are.
+        names (`Sequence[str]`, *optional*): What is in recording scale, `(B, L, N, S)` each.
+
+    Returns:
+        `dict[str, torch.Tensor]`
+    """
+    patches = given.sum(dim=(1, 2)).clamp(min=1)
+    power = (batch["input_values"].square().mean(dim=-1) * given).sum(dim=(1, 2)) / patches
+    spread = torch.where(power > _SILENCE, power, 1.0).sqrt()
+    rescaled = {name: batch[name] / spread[:, None, None, None] for name in names}
+    return {**batch, **rescaled, "scale": batch["scale"] * spread}
 
 
 def demographics_of(rows: Sequence[Row]) -> torch.Tensor:
@@ -232,6 +242,7 @@ __all__ = [
     "codes_of",
     "demographics_of",
     "draw_leads",
+    "in_scale_of",
     "pad_windows",
     "record_time_positions",
     "seeded_generator",
