@@ -50,7 +50,8 @@ def assert_same(found, expected):
     assert [fed.place["number"] for fed in found] == [fed.place["number"] for fed in expected]
     for one, other in zip(found, expected, strict=True):
         assert one.tensors.keys() == other.tensors.keys()
-        assert all(torch.equal(value, other.tensors[name]) for name, value in one.tensors.items())
+        for name, value in one.tensors.items():  # an unknown scale is NaN
+            torch.testing.assert_close(value, other.tensors[name], rtol=0, atol=0, equal_nan=True)
 
 
 class TestPlace:

@@ -148,8 +148,8 @@ class Checkpoints:
             `tuple`: the run's state, and this process's.
 
         Raises:
-            [`CheckpointError`]: if it was written by another number of processes, with another stage of ZeRO, by another
-                model, or is damaged.
+            [`CheckpointError`]: if it was written by another number of processes, with another stage of ZeRO or by
+                another model, or is damaged.
         """
         state = _read(_read_json, path / _STATE_FILE)
         if state["n_processes"] != self.n_processes:

@@ -83,8 +83,8 @@ def make_accelerator(
         `accelerate.Accelerator`
 
     Raises:
-        `ValueError`: if Accelerate is configured for its own FSDP, or a use of DeepSpeed, which the loop does not drive;
-            if a tracker is unknown.
+        `ValueError`: if Accelerate is configured for its own FSDP, or for a use of DeepSpeed, that the loop does not
+            drive; if a tracker is unknown.
         `ImportError`: if a tracker, or DeepSpeed where it is asked for, is not installed.
     """
     if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("true", "1"):

@@ -189,17 +189,14 @@ class AnyECGConfig(AnyECGArchitectureConfig):
 
     Args:
         use_scale_embeddings (`bool`, *optional*, defaults to `False`):
-            Whether tokens are told the recording scale in mV. Without it a model does not know voltages, which
-            hypertrophy is diagnosed by; the paper does not say.
+            Whether tokens are told the recording scale, without which a model does not know voltages.
         classifier_pooling (`str`, *optional*, defaults to `"mean"`):
             What [`AnyECGForSequenceClassification`] pools the tokens by: `"mean"`, `"mean_max"`, which joins the mean
             and the maximum over real tokens, or `"attention"` by learned queries.
         classifier_dropout (`float`, *optional*, defaults to 0.0):
             Dropout before the classification layer.
-        label_descriptions (`dict[str, str]`, *optional*):
-            What each label of `id2label` means, in words.
-        label_thresholds (`dict[str, float]`, *optional*):
-            Probability from which on a multi-label class counts as present, chosen on selection records.
+        label_descriptions (`dict[str, str]`, *optional*), label_thresholds (`dict[str, float]`, *optional*):
+            What each label means in words, and the probability from which on a multi-label class counts as present.
         window_patches (`int`, *optional*):
             [`AnyECGForLongRecordClassification`]: patches of the windows that a long record is cut into. `None` takes
             the longest that training has covered, [`trained_window_patches`].
@@ -216,12 +213,10 @@ class AnyECGConfig(AnyECGArchitectureConfig):
             every `"lead"` and patch.
         num_record_kinds (`int`, *optional*, defaults to 256):
             [`AnyECGForLeadReconstruction`]: kinds of records whose leads go together alike, for its linear part.
-        reconstruction_width (`int`, *optional*, defaults to 64), num_reconstruction_layers (`int`, defaults to 6):
-            [`AnyECGForLeadReconstruction`]: channels and number of its convolutions.
-        reconstruction_kernel_size (`int`, *optional*, defaults to 5):
-            [`AnyECGForLeadReconstruction`]: their kernel size in frames, an odd number.
-        reconstruction_stride (`int`, *optional*, defaults to 3):
-            [`AnyECGForLeadReconstruction`]: samples that one frame holds; must divide `patch_size`.
+        reconstruction_width (`int`, *optional*, defaults to 64), num_reconstruction_layers (`int`, defaults to 6),
+        reconstruction_kernel_size (`int`, defaults to 5), reconstruction_stride (`int`, defaults to 3):
+            [`AnyECGForLeadReconstruction`]: channels and number of its convolutions, their odd kernel size in frames,
+            and samples of a frame, which must divide `patch_size`.
         reconstruction_loss (`str`, *optional*, defaults to `"log_mse"`):
             [`AnyECGForLeadReconstruction`]: `"mse"` over all that is restored, or `"log_mse"`, the mean logarithm of
             each lead's error relative to its power.
@@ -300,12 +295,10 @@ class AnyECGConfig(AnyECGArchitectureConfig):
             raise ValueError(f"`reconstruction_loss` must be 'mse' or 'log_mse', got {self.reconstruction_loss!r}.")
         if self.reconstruction_kernel_size % 2 == 0:
             raise ValueError(f"`reconstruction_kernel_size` must be odd, got {self.reconstruction_kernel_size}.")
-        if self.num_record_kinds < 0:
-            raise ValueError(f"`num_record_kinds` must be at least 0, got {self.num_record_kinds}.")
-        for name in (*_POSITIVE_HEAD_FIELDS, "window_patches"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        for name in (*_POSITIVE_HEAD_FIELDS, "window_patches", "num_record_kinds"):
+            value, least = getattr(self, name), int(name != "num_record_kinds")
+            if value is not None and value < least:
+                raise ValueError(f"`{name}` must be at least {least}, got {value}.")
         longest = self.trained_window_patches
         if self.time_encoding == "learned" and self.window_patches is not None and self.window_patches > longest:
             raise ValueError(
