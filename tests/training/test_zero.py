@@ -61,6 +61,7 @@ def fixed(runs: SmallRuns, kind: str, name: str, **changes: Any):
             "data__lead_dropout": 0.0,
             "optimiser__epsilon": EPSILON,
             "optimiser__layer_decay": 0.8,
+            "optimiser__max_gradient_norm": 0.5,
             **changes,
         },
     )
@@ -113,7 +114,7 @@ class TestTwoProcesses:
     def test_losses_and_the_norm_before_clipping_are_those_of_copies(self, runs, trained, kind, stage, batches):
         expected = metrics(runs.root / f"{kind}-copies{batches}")
         found = metrics(runs.root / f"{kind}-zero{stage}{batches}")
-        assert max(line["gradient_norm"] for line in found) > 1.0  # some were clipped
+        assert max(line.get("gradient_norm", 0.0) for line in found) > 0.5  # some were clipped
         for line, other in zip(found, expected, strict=True):
             for key in [key for key in other if key.endswith(("loss", "norm", "rate", "seen"))]:
                 assert line[key] == pytest.approx(other[key], rel=2e-5), key
@@ -195,7 +196,7 @@ def test_every_trained_weight_takes_part_in_every_batch(runs, tmp_path, monkeypa
         return loss
 
     monkeypatch.setattr(loop.TrainingLoop, "_backward", watched)
-    train(runs.config(kind, tmp_path / "run", run__steps=3))
+    train(runs.config(kind, tmp_path / "run", run__steps=7))
     assert without == []
 
 

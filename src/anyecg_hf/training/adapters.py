@@ -235,6 +235,7 @@ def _train_adapters(model: PreTrainedModel, adaptation: AdaptationConfig) -> nn.
             raise ValueError("QLoRA needs a model in 4 bits: load it with `adaptation.loading_arguments()`.")
         # Whether activations are checkpointed is the run's choice.
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        _keep_differentiable(model)
     settings = peft.LoraConfig(
         r=lora.r,
         lora_alpha=2 * lora.r if lora.alpha is None else lora.alpha,
@@ -247,6 +248,13 @@ def _train_adapters(model: PreTrainedModel, adaptation: AdaptationConfig) -> nn.
     )
     with _renamed_attribute_ignored():
         return peft.get_peft_model(model, settings)
+
+
+def _keep_differentiable(model: nn.Module) -> None:
+    """On some CPUs bitsandbytes packs its weights when it first evaluates, and gradients do not pass what is packed."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _check_modules(model: PreTrainedModel, field_name: str, wanted: list[str]) -> None:
@@ -401,6 +409,8 @@ def load_adapted(
     odd |= {key for key in found["unexpected_keys"] if key.startswith("anyecg.")}
     for record in held if odd else ():
         _LOADING.handle(record)
+    if trainable:
+        _keep_differentiable(model)
     with _renamed_attribute_ignored():
         return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
 

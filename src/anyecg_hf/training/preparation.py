@@ -171,10 +171,8 @@ def prepare_model(model: PreTrainedModel, config: RunConfig, accelerator: Accele
         getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
     if config.compile:
         model.compile()  # in place, so that weights keep their names
-    if uses_zero(accelerator):
-        return model.to(accelerator.device)
     if config.sharding == "none":
-        return accelerator.prepare_model(model)
+        return model.to(accelerator.device) if uses_zero(accelerator) else accelerator.prepare_model(model)
     if accelerator.num_processes == 1:
         raise ValueError(
             '`run.sharding: "fsdp2"` needs several processes: start them with torchrun or accelerate launch.'

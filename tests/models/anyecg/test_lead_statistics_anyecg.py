@@ -66,11 +66,24 @@ class TestKinds:
         power = kinds.covariances.diagonal(dim1=1, dim2=2).sum(dim=1)
         torch.testing.assert_close(power, covariance.diagonal().sum().expand(2), rtol=1e-5, atol=0)
 
-    def test_pairs_that_a_record_lacks_are_those_of_the_mean(self, rows, bodies):
+    def test_leads_that_a_record_lacks_follow_from_the_others_as_in_the_mean(self, rows, bodies):
         covariance = fit_lead_covariance(rows, NAMES)
         (only,) = fit_record_kinds([record(bodies[0], 1, leads=3)], NAMES, covariance, 1).covariances
+        given, v2 = LEADS[:3], LEADS[3]
         assert only[LEADS[1], LEADS[2]] > 0.1
-        torch.testing.assert_close(only[LEADS[3]], covariance[LEADS[3]])
+        weights = torch.linalg.solve(covariance[given][:, given], covariance[given, v2])
+        torch.testing.assert_close(only[v2, given], weights @ only[given][:, given], rtol=1e-3, atol=1e-3)
+        left = covariance[v2, v2] - weights @ covariance[given, v2]
+        torch.testing.assert_close(only[v2, v2], weights @ only[given][:, given] @ weights + left, rtol=1e-3, atol=1e-3)
+
+    def test_kinds_are_covariances_whatever_leads_and_patches_records_lack(self, rows, bodies):
+        generator = np.random.default_rng(0)
+        for row in rows:
+            row["attention_mask"] = generator.random((4, 8)) < 0.5
+            row["attention_mask"][generator.integers(4)] = False
+        kinds = fit_record_kinds(rows, NAMES, fit_lead_covariance(rows, NAMES), 8)
+        assert kinds.sizes.sum() > 10
+        assert torch.linalg.eigvalsh(kinds.covariances.double()).min() > -1e-6
 
     def test_records_of_few_leads_are_left_out(self, rows, bodies):
         kinds = fit_record_kinds([record(bodies[0], 1, leads=1)], NAMES, fit_lead_covariance(rows, NAMES), 3)

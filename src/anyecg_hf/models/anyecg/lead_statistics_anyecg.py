@@ -13,6 +13,8 @@ from .configuration_anyecg import UNKNOWN_LEAD
 from .inputs_anyecg import to_numpy
 
 _KMEANS_ITERATIONS = 20
+# Eigenvalues below this share of the largest are zero: limb leads depend on each other.
+_RANK_TOLERANCE = 1e-5
 
 
 @dataclass
@@ -56,8 +58,7 @@ def fit_lead_covariance(rows: Iterable[Mapping[str, Any]], lead_names: Sequence[
         samples += lengths
     if not sums.any():
         raise ValueError("no row has a real patch of a named lead: pass the rows of `clean_corpus`.")
-    strengths, directions = torch.linalg.eigh(sums / samples.clamp(min=1))
-    nearest = (directions * strengths.clamp(min=0.0)) @ directions.T
+    nearest = _nearest_covariance(sums / samples.clamp(min=1))
     told = sums.diagonal() > 0
     # Exactly zero elsewhere, which rounding is not.
     return torch.where(told & told[:, None], nearest, 0.0).float()
@@ -71,7 +72,7 @@ def fit_record_kinds(
 
     Args:
         rows (`Iterable[Mapping]`): As in [`fit_lead_covariance`], the same rows. Those with less than half of the leads
-            are left out; what pairs of leads the others lack is filled in from `covariance`.
+            are left out; leads that others lack are completed by `covariance`.
         lead_names (`Sequence[str]`): The vocabulary.
         covariance (`torch.Tensor` of shape `(V, V)`): From [`fit_lead_covariance`].
         count (`int`): Kinds, at most.
@@ -114,14 +115,26 @@ def _products(row: Mapping[str, Any], number: int, lead_names: Sequence[str]) ->
 def _own_covariance(
     products: torch.Tensor, samples: torch.Tensor, mean: torch.Tensor, leads: torch.Tensor
 ) -> torch.Tensor | None:
-    """One record's covariance, completed and of the mean's power; `None` if it has too few leads, or is silent."""
-    known = (samples > 0) & leads & leads[:, None]
-    present = known.diagonal()
-    own = products / samples.clamp(min=1)
-    power = own.diagonal()[present].sum() / mean.diagonal()[present].sum()
+    """
+    One record's covariance, of the mean's power; `None` if it has too few leads, or is silent. Leads that it lacks are
+    completed by how they follow from the others in the mean, with what is left of them there.
+    """
+    present = (samples.diagonal() > 0) & leads
+    own = (products / samples.clamp(min=1))[present][:, present]
+    power = own.diagonal().sum() / mean.diagonal()[present].sum()
     if 2 * present.sum() < leads.sum() or not power > 0:
         return None
-    return torch.where(known, own / power, mean)
+    own = _nearest_covariance(own / power)
+    follows = mean[:, present] @ torch.linalg.pinv(mean[present][:, present], rtol=_RANK_TOLERANCE, hermitian=True)
+    completed = follows @ own @ follows.T + mean - follows @ mean[present]
+    completed[present.nonzero(), present.nonzero().T] = own
+    return _nearest_covariance(completed)
+
+
+def _nearest_covariance(matrix: torch.Tensor) -> torch.Tensor:
+    """Without the negative eigenvalues that pairs averaged over different patches may lead to."""
+    strengths, directions = torch.linalg.eigh(matrix)
+    return (directions * strengths.clamp(min=0.0)) @ directions.T
 
 
 def _kmeans(points: torch.Tensor, count: int, seed: int) -> torch.Tensor:
