@@ -1,7 +1,6 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What adapters are told: the short form of the command line, and QLoRA, of which only what stands around bitsandbytes
-is tested, because that is not installed here."""
+"""What adapters are told: the short form of the command line, and QLoRA as far as it needs no bitsandbytes."""
 
 import importlib.util
 from collections.abc import Callable
