@@ -22,7 +22,7 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 
-from anyecg_hf import TINY, AnyECGForSequenceClassification, AnyECGTokenizer
+from anyecg_hf import TINY, AnyECGForSequenceClassification, AnyECGTokenizer, AutoModelForECGReconstruction
 from anyecg_hf.corpora.label_tables import SUPERCLASSES
 
 GOLDEN = Path(__file__).parent / "golden" / "anyecg_tiny.json"
@@ -48,13 +48,17 @@ def embedded_values() -> dict:
     batch = tokenizer(synthetic_ecg(), sampling_rate=500, lead_names=LEADS, return_tensors="pt")
     codes = tokenizer.encode(batch)
     decoded = tokenizer.decode(codes, batch["lead_ids"], batch["scale"])
-    inputs = (batch["input_values"], batch["attention_mask"], batch["lead_ids"])
+    missing = torch.zeros_like(batch["attention_mask"], dtype=torch.bool)
+    missing[:, LEADS.index("V3")] = True
+    restorer = AutoModelForECGReconstruction.from_pretrained(TINY).eval()
+    restored = restorer(**batch, bool_masked_pos=missing).reconstruction[0, LEADS.index("V3")].flatten()
     return {
         "scale_mv": float(batch["scale"][0]),
         "codes": codes[0].tolist(),
         "decoded_mv": decoded[0, 1, 600:660].tolist(),
-        "embedding": model.anyecg(*inputs).pooler_output[0, :16].tolist(),
-        "probabilities": model(*inputs).logits[0].sigmoid().tolist(),
+        "restored_mv": (restored * batch["scale"][0])[600:660].tolist(),
+        "embedding": model.anyecg(**batch).pooler_output[0, :16].tolist(),
+        "probabilities": model(**batch).logits[0].sigmoid().tolist(),
     }
 
 
@@ -73,7 +77,7 @@ def test_codes_are_the_golden_ones(values, golden):
     assert (np.array(values["codes"]) == np.array(golden["codes"])).mean() > 0.98
 
 
-@pytest.mark.parametrize("name", ["scale_mv", "embedding", "probabilities"])
+@pytest.mark.parametrize("name", ["scale_mv", "embedding", "probabilities", "restored_mv"])
 def test_numbers_are_the_golden_ones(values, golden, name):
     np.testing.assert_allclose(values[name], golden[name], atol=2e-3)
 
@@ -98,6 +102,7 @@ def test_codes_of_its_own_reconstruction_are_mostly_the_same():
         (AutoModelForAudioClassification, "AnyECGForSequenceClassification"),
         (AutoModelForMaskedLM, "AnyECGForMaskedCodeModeling"),
         (AutoModelForPreTraining, "AnyECGForMaskedCodeModeling"),
+        (AutoModelForECGReconstruction, "AnyECGForLeadReconstruction"),
     ],
 )
 def test_one_folder_serves_every_auto_class_completely(auto_class, expected):
@@ -138,10 +143,13 @@ def test_tokenizer_and_models_agree_on_the_patch():
 def test_card_states_the_measured_numbers():
     card, results = (Path(TINY) / "README.md").read_text(), json.loads((Path(TINY) / "results.json").read_text())
     rows = results["superclasses"]["rows"]
-    assert any("random" in name for name in rows) and "hand-crafted features" in rows
+    assert {"majority", "handcrafted", "random_probe", "probe", "finetuned", "resnet"} <= set(rows)
     for row in rows.values():
         figures = row["macro_auroc"]
         assert f"{figures['estimate']:.3f} [{figures['low']:.3f}, {figures['high']:.3f}]" in card
+    for part in results["lead_reconstruction"]["parts"]:
+        for row in part["rows"].values():
+            assert f"{row['psnr_db']['estimate']:.2f} [{row['psnr_db']['low']:.2f}, " in card
     for row in results["masked_codes"]:
         assert f"{row['cross_entropy']:.3f} | {row['unigram_cross_entropy']:.3f} | {row['accuracy']:.3f}" in card
     assert f"{100 * results['quantizer']['codes_in_use']:.1f} %" in card
