@@ -117,10 +117,19 @@ def _stage_provenance(config: TrainingConfig) -> dict[str, Any]:
     settings = yaml.safe_load((folder / "config.yaml").read_text())
     settings["data"] = {name: value for name, value in settings["data"].items() if name not in ("root", "cache_dir")}
     return {
-        "settings": {name: value for name, value in settings.items() if name not in PLACES},
+        "settings": _stated({name: value for name, value in settings.items() if name not in PLACES}),
         "data": json.loads((folder / "data.json").read_text()),
         "versions": json.loads((folder / "versions.json").read_text()),
     }
+
+
+def _stated(settings: Any) -> Any:
+    """Nested settings without those that were left open."""
+    if isinstance(settings, list):
+        return [_stated(value) for value in settings]
+    if isinstance(settings, dict):
+        return {name: _stated(value) for name, value in settings.items() if value is not None}
+    return settings
 
 
 def records_of(stages: Stages) -> dict[str, dict[str, list[str]]]:
