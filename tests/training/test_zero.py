@@ -6,7 +6,9 @@ import importlib.util
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +46,8 @@ def under_zero(stage: int, job: Callable[..., None], *arguments: Any) -> None:
         "ACCELERATE_USE_DEEPSPEED": "true",
         "ACCELERATE_DEEPSPEED_ZERO_STAGE": str(stage),
         "DS_ACCELERATOR": "cpu",
+        # A process that is killed while it builds DeepSpeed's kernel leaves a lock for which all later ones wait.
+        "TORCH_EXTENSIONS_DIR": str(Path(tempfile.gettempdir()) / f"anyecg-kernels-{os.getppid()}"),
         "CUDA_VISIBLE_DEVICES": "",
     }
     job(*arguments)

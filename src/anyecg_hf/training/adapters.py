@@ -11,7 +11,6 @@ An adapter holds the low-rank matrices and the head, and names the checkpoint th
 
 import importlib.util
 import json
-import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from transformers import PreTrainedModel
 
 from anyecg_hf.models import anyecg
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGForSequenceClassification
+from anyecg_hf.training.load_reports import load_report_held_back
 
 ADAPTER_FILE = "adapter_config.json"
 # Not `config.json`: `transformers` would look for the whole model beside it.
@@ -34,7 +34,6 @@ MODEL_CONFIG_FILE = "model_config.json"
 # Everything outside the backbone's layers stays as it is: the patch encoder, which sees the signal, and the head.
 _NOT_QUANTIZED = [r"(?!(anyecg\.)?layers\.).*"]
 
-_LOADING = logging.getLogger("transformers.modeling_utils")
 # PEFT's names for what its Auto classes can load again; adapters of other heads are generic.
 _TASK_TYPES = {"AnyECGForSequenceClassification": "SEQ_CLS", "AnyECGForTokenClassification": "TOKEN_CLS"}
 
@@ -401,36 +400,18 @@ def load_adapted(
         base = json.loads((folder / ADAPTER_FILE).read_text(encoding="utf-8"))["base_model_name_or_path"]
     # The checkpoint's own head, if it has one, may be of another size; the adapter brings its own.
     settings = {"config": AnyECGConfig.from_dict(described), "ignore_mismatched_sizes": True, **loading_arguments}
-    with _load_report_held_back() as held:
+    with load_report_held_back() as held:
         model, found = model_class.from_pretrained(base, output_loading_info=True, **settings)
     odd = {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}
     with safe_open(folder / "adapter_model.safetensors", framework="pt") as brought:
         odd -= {name.removeprefix("base_model.model.") for name in brought.keys()}
     odd |= {key for key in found["unexpected_keys"] if key.startswith("anyecg.")}
-    for record in held if odd else ():
-        _LOADING.handle(record)
+    if odd:
+        held.show()
     if trainable:
         _keep_differentiable(model)
     with _renamed_attribute_ignored():
         return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-
-
-@contextmanager
-def _load_report_held_back() -> Iterator[list[logging.LogRecord]]:
-    """Collects what `transformers` says of weights that a checkpoint lacks: an adapter may bring them."""
-    held: list[logging.LogRecord] = []
-
-    def passes(record: logging.LogRecord) -> bool:
-        if "LOAD REPORT" not in record.getMessage():
-            return True
-        held.append(record)
-        return False
-
-    _LOADING.addFilter(passes)
-    try:
-        yield held
-    finally:
-        _LOADING.removeFilter(passes)
 
 
 def _four_bits() -> Any:
