@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import signal
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def runs(tmp_path_factory) -> SmallRuns:
     return SmallRuns(tmp_path_factory.mktemp("runs"))
 
 
-def under_zero(stage: int, job: Callable[..., None], *arguments: Any) -> None:
+def under_zero(stage: int, root: Path, job: Callable[..., None], *arguments: Any) -> None:
     """Does a job where `accelerate launch --use_deepspeed --zero_stage` has set the scene; DeepSpeed on the CPU."""
     del os.environ["ACCELERATE_USE_CPU"]
     os.environ |= {
@@ -47,7 +46,7 @@ def under_zero(stage: int, job: Callable[..., None], *arguments: Any) -> None:
         "ACCELERATE_DEEPSPEED_ZERO_STAGE": str(stage),
         "DS_ACCELERATOR": "cpu",
         # A process that is killed while it builds DeepSpeed's kernel leaves a lock for which all later ones wait.
-        "TORCH_EXTENSIONS_DIR": str(Path(tempfile.gettempdir()) / f"anyecg-kernels-{os.getppid()}"),
+        "TORCH_EXTENSIONS_DIR": str(root / "kernels"),
         "CUDA_VISIBLE_DEVICES": "",
     }
     job(*arguments)
@@ -89,7 +88,7 @@ def trained(runs) -> dict[str, Any]:
         shares = [fixed(runs, kind, f"zero{stage}") for kind in KINDS]
         shares += [fixed(runs, kind, f"zero{stage}-halves", **halves) for kind in KINDS]
         shares.append(fixed(runs, "pretraining", f"zero{stage}-bf16", run__precision="bf16"))
-        job = (under_zero, stage, train_on_fixed_batches, shares, runs.root)
+        job = (under_zero, stage, runs.root, train_on_fixed_batches, shares, runs.root)
         groups.append(start(runs.root / f"errors-{stage}", *job, processes=2))
     for group in groups:
         group.finish()
@@ -145,21 +144,21 @@ class TestCheckpoints:
     @pytest.mark.parametrize(("kind", "stage"), [("quantizer", 2), ("finetuning", 1)])
     def test_a_killed_run_resumes_exactly(self, runs, tmp_path, kind, stage):
         whole = runs.config(kind, tmp_path / "whole", run__steps=8)
-        start(tmp_path / "errors", under_zero, stage, train, whole, processes=2).finish()
+        start(tmp_path / "errors", under_zero, stage, runs.root, train, whole, processes=2).finish()
         config = runs.config(kind, tmp_path / "run", resume=True, run__steps=8)
-        group = start(tmp_path / "errors", under_zero, stage, train_until, config, 36, processes=2)
+        group = start(tmp_path / "errors", under_zero, stage, runs.root, train_until, config, 36, processes=2)
         group.members[0].join(60)
         group.kill()
         assert -signal.SIGKILL in [member.exitcode for member in group.members]
         assert checkpoint_names(tmp_path / "run")[0] == "step-00000004"
-        start(tmp_path / "errors", under_zero, stage, train, config, processes=2).finish()
+        start(tmp_path / "errors", under_zero, stage, runs.root, train, config, processes=2).finish()
         assert_same_run(tmp_path / "run", tmp_path / "whole")
 
     @pytest.mark.parametrize(("before", "after"), [(0, 1), (1, 0), (1, 2)])
     def test_a_checkpoint_of_another_engine_is_refused(self, runs, tmp_path, before, after):
         def group(stage: int, **changes: Any):
             config = runs.config("pretraining", tmp_path / "run", run__steps=4, **changes)
-            job = (under_zero, stage, train, config) if stage else (train, config)
+            job = (under_zero, stage, runs.root, train, config) if stage else (train, config)
             return start(tmp_path / "errors", *job, processes=2)
 
         group(before).finish()
@@ -175,7 +174,9 @@ class TestCheckpoints:
 @pytest.mark.parametrize("stage", [1, 2])
 def test_a_gradient_that_is_no_number_stops_before_the_step(runs, tmp_path, stage):
     config = runs.config("pretraining", tmp_path / "run", run__gradient_accumulation=2, run__save_every=1)
-    group = start(tmp_path / "errors", under_zero, stage, train_with_a_bad_record, config, 1, 5, tmp_path, processes=2)
+    group = start(
+        tmp_path / "errors", under_zero, stage, runs.root, train_with_a_bad_record, config, 1, 5, tmp_path, processes=2
+    )
     group.wait()
     assert [member.exitcode for member in group.members] == [1, 1]
     for text in group.texts():
