@@ -166,8 +166,8 @@ def render() -> str:
     paragraphs = [
         "# Scale: memory and time of the larger models",
         "Written by `python benchmarks/scaling.py`, not by hand; a test compares the two.",
-        "**Estimates, not measurements.** No GPU was there: nothing below was run on one, neither DDP, FSDP2 nor DeepSpeed"
-        " across GPUs. What was checked is the model behind the numbers, on CPUs:",
+        "**Estimates, not measurements.** No GPU was there: nothing below was run on one, neither DDP, FSDP2 nor"
+        " DeepSpeed across GPUs. What was checked is the model behind the numbers, on CPUs:",
         markdown_table(("part", "checked against", "how close"), CHECKS),
         "One difference between CPUs and CUDA is allowed for: autocast computes group norm in float32 on CUDA, so that"
         " the patch encoder keeps more. Numbers are per GPU, in GB of 10^9 bytes, for masked code modelling (stage 2)"
