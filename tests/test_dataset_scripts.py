@@ -36,7 +36,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture):
     def run(corpus: str, *arguments) -> tuple[int, str, str]:
         status = main(corpus, ROOT, ["--cache-dir", str(tmp_path / "cache"), *map(str, arguments)])
         out, err = capsys.readouterr()
-        return status, out, "\n".join(line for line in err.splitlines() if "file/s" not in line)
+        return status, out, "\n".join(line for line in err.splitlines() if "%|" not in line)
 
     return run
 

@@ -70,5 +70,7 @@ def train_and_count(config: TrainingConfig, file: Path) -> None:
 
 def train_until(config: TrainingConfig, event: int, number: int = signal.SIGKILL) -> None:
     """Trains, and sends itself a signal just before an event."""
+    # A shell's background jobs inherit that interrupts are ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with _watched(event, number):
         train(config)
