@@ -14,18 +14,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..training.config_files import parse_config
 from ..training.label_tasks import label_task
-from ..training.leaks import LeakError, RowKey, leak_keys
-from ..training.record_lists import trained_records
 from ..training.run_folder import library_versions
 from ..training.sources import window_patches
+from .checkpoints import evaluation_device, refuse_seen_records
 from .evaluation_configs import ROWS, EvaluationConfig
 from .figures import (
     CALIBRATION,
@@ -39,7 +36,8 @@ from .figures import (
     row_figures,
 )
 from .metrics import reliability_curve, top_class_reliability
-from .result_files import RESULTS_FILE, write_results
+from .result_files import write_results
+from .results_folder import new_results_folder
 from .robustness import RobustnessTest
 from .subgroups_of_rows import subgroup_figures
 from .table_rows import TITLES, FittedRow, Models, RowFitter, checkpoint_classes, load_models
@@ -75,11 +73,9 @@ def evaluate(config: EvaluationConfig) -> dict[str, Any]:
     >>> evaluate(config)["rows"]["finetuned"]["figures"]["macro_auroc"]
     ```
     """
-    folder = Path(config.output_dir)
-    if (folder / RESULTS_FILE).exists() and not config.overwrite:
-        raise ValueError(f"{folder} holds results: name another `output_dir`, or pass `--overwrite true`.")
+    folder = new_results_folder(config)
     clock = _Clock()
-    device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
+    device = evaluation_device(config)
     task = label_task(config.task)
     with clock.part("models"):
         models = load_models(config, device)
@@ -115,35 +111,6 @@ def evaluate(config: EvaluationConfig) -> dict[str, Any]:
 
 def _checkpoints(config: EvaluationConfig) -> list[str]:
     return [*config.checkpoints, *([] if config.pretrained is None else [config.pretrained])]
-
-
-def refuse_seen_records(checkpoint: str, test: Sequence[RowKey]) -> dict[str, Any]:
-    """
-    Refuses to evaluate a checkpoint on records that it was trained or selected on.
-
-    Args:
-        checkpoint (`str`): The checkpoint.
-        test (`Sequence[RowKey]`): Test records.
-
-    Returns:
-        `dict`: how many `records` it and its ancestors have seen, and of which checkpoints that is `unknown`.
-
-    Raises:
-        [`LeakError`]: names a pair of records.
-    """
-    seen = trained_records(checkpoint)
-    for record in test:
-        shared = next((key for key in leak_keys(*record) if key in seen.keys), None)
-        if shared is not None:
-            raise LeakError(
-                f"{checkpoint} was trained or selected on {seen.keys[shared]}, which shares its {shared[0]} with the"
-                f" test record {record.corpus}/{record.record_id}: no figure would mean anything."
-            )
-    if seen.unknown:
-        logger.warning(
-            "nobody knows what %s was trained on: it may have seen the test records", ", ".join(seen.unknown)
-        )
-    return {"records": seen.n_records, "unknown": seen.unknown}
 
 
 def _results(

@@ -21,8 +21,6 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, softmax
 
-from ..training.leaks import RowKey, leak_keys
-from ..training.record_lists import trained_records
 from .baselines.probe import logistic_regression
 from .evaluation_configs import BootstrapConfig
 from .metrics import accuracy, bootstrap_rows, highest_class, macro_auprc, macro_auroc, percentile_interval, weighted_f1
@@ -173,22 +171,6 @@ def caveat(patients: int) -> str:
     )
 
 
-def seen_before(checkpoint: str, records: Sequence[RowKey]) -> dict[str, Any]:
-    """
-    How many of the records a checkpoint has been trained on, without or with labels.
-
-    Args:
-        checkpoint (`str`): The checkpoint whose backbone is used.
-        records (`Sequence[RowKey]`): The records of the cross-validation.
-
-    Returns:
-        `dict`: `seen`, of `records`, and `unknown`, checkpoints that do not say what they were trained on.
-    """
-    known = trained_records(checkpoint)
-    seen = sum(any(key in known.keys for key in leak_keys(*record)) for record in records)
-    return {"seen": seen, "records": len(records), "unknown": known.unknown}
-
-
 __all__ = [
     "FIGURES",
     "FixedProbe",
@@ -196,5 +178,4 @@ __all__ = [
     "caveat",
     "patient_folds",
     "pooled_figures",
-    "seen_before",
 ]

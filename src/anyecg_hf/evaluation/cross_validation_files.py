@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`results.json` and `results.md` of a cross-validation."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .cross_validation import FIGURES
 from .patient_means import shown
-from .result_files import RESULTS_FILE, markdown_table
+from .results_folder import REPORT_FILE, markdown_table, write_results_json
 
 _FIGURE_TITLES = {
     "accuracy": "accuracy",
@@ -32,9 +31,8 @@ def write_cross_validation(results: Mapping[str, Any], folder: Path) -> None:
         results (`Mapping`): Of [`evaluate_long_records`] or [`evaluate_token_labels`].
         folder (`Path`): Where to; made if need be.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RESULTS_FILE).write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
-    (folder / "results.md").write_text(render_cross_validation(results))
+    write_results_json(results, folder)
+    (folder / REPORT_FILE).write_text(render_cross_validation(results))
 
 
 def render_cross_validation(results: Mapping[str, Any]) -> str:

@@ -35,16 +35,14 @@ from ..training.lead_reconstruction import covariance_rows
 from ..training.leaks import RowKey, refuse_shared, row_keys, without_copies
 from ..training.run_folder import library_versions
 from ..training.sources import cleaned_source, window_patches
-from .classification_protocol import refuse_seen_records
+from .checkpoints import evaluation_device, refuse_long_windows, refuse_seen_records, shared_tokenizer
 from .evaluation_configs import BootstrapConfig, EvaluationConfig
 from .lead_estimators import TITLES, LeastSquares, identities, mean_of_leads, model_answers
 from .lead_reconstruction_files import Example, write_lead_results
 from .lead_situations import PARTS, STANDARD_LEADS, CorruptedBatch, clean_batch, situations, standard_window
 from .metrics import mean_absolute_error_mv, pearson_r, psnr_db, ssim
-from .patient_means import patient_mean
-from .result_files import RESULTS_FILE
-from .table_rows import refuse_long_windows, shared_tokenizer
-from .task_splits import patient_of
+from .patient_means import patient_mean, patient_of
+from .results_folder import new_results_folder
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +72,10 @@ def evaluate_lead_reconstruction(config: EvaluationConfig) -> dict[str, Any]:
         `ValueError`: without checkpoint, if checkpoints clean records differently or a window is longer than one of
             them was trained on, if no test record has the twelve leads, and if `output_dir` holds results.
     """
-    folder = Path(config.output_dir)
-    if (folder / RESULTS_FILE).exists() and not config.overwrite:
-        raise ValueError(f"{folder} holds results: name another `output_dir`, or pass `--overwrite true`.")
+    folder = new_results_folder(config)
     _check(config)
     start = time.monotonic()
-    device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
+    device = evaluation_device(config)
     tokenizer = shared_tokenizer(config.checkpoints)
     models = [load_lead_model(checkpoint, device) for checkpoint in config.checkpoints]
     refuse_long_windows(config.data.window_s, models, tokenizer)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`results.json`, `results.md` and the picture of corrupted-lead generation."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from .lead_estimators import TITLES
 from .lead_situations import GIVEN, PARTS, STANDARD_LEADS
 from .patient_means import MIN_PATIENTS, shown
-from .result_files import RESULTS_FILE, markdown_table
+from .results_folder import REPORT_FILE, markdown_table, write_results_json
 
 PICTURE = "three_leads.png"
 _FIGURES = {
@@ -51,9 +50,8 @@ def write_lead_results(results: Mapping[str, Any], example: Example, sampling_ra
         sampling_rate (`int`): In Hz.
         folder (`Path`): Where to; made if need be.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RESULTS_FILE).write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
-    (folder / "results.md").write_text(render_lead_markdown(results))
+    write_results_json(results, folder)
+    (folder / REPORT_FILE).write_text(render_lead_markdown(results))
     save_picture(example, sampling_rate, folder / PICTURE)
 
 

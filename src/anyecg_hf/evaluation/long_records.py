@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -49,12 +48,12 @@ from ..training.model_configs import load_tokenizer
 from ..training.run_folder import library_versions
 from ..training.sources import DataFacts, TrainingRows, load_rows
 from ..training.token_labels import with_token_labels
-from .cross_validation import FixedProbe, Fold, caveat, patient_folds, pooled_figures, seen_before
+from .checkpoints import evaluation_device, refuse_long_windows, seen_before
+from .cross_validation import FixedProbe, Fold, caveat, patient_folds, pooled_figures
 from .cross_validation_files import write_cross_validation
 from .evaluation_configs import EvaluationConfig
-from .result_files import RESULTS_FILE
-from .table_rows import refuse_long_windows
-from .task_splits import patient_of
+from .patient_means import patient_of
+from .results_folder import new_results_folder
 
 logger = logging.getLogger(__name__)
 
@@ -86,13 +85,11 @@ def evaluate_long_records(config: EvaluationConfig, steps: int = STEPS) -> dict[
         `ValueError`: for another task, if a window is longer than the backbone was trained on, if no record is
             annotated, or if `output_dir` holds results.
     """
-    folder = Path(config.output_dir)
-    if (folder / RESULTS_FILE).exists() and not config.overwrite:
-        raise ValueError(f"{folder} holds results: name another `output_dir`, or pass `--overwrite true`.")
+    folder = new_results_folder(config)
     if config.task.name not in LONG_TASKS:
         raise ValueError(f"this protocol is of the tasks {', '.join(LONG_TASKS)}, got {config.task.name!r}.")
     start = time.monotonic()
-    device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
+    device = evaluation_device(config)
     checkpoint = config.pretrained or config.checkpoints[0]
     tokenizer = load_tokenizer(checkpoint)
     backbone = AnyECGModel.from_pretrained(checkpoint, dtype=torch.float32).eval().to(device)

@@ -1,18 +1,27 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Means with bootstrap intervals over patients, all resamples at once; none where there are too few patients."""
+"""Whose a record is, and means with bootstrap intervals over patients; none where there are too few patients."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from ..corpora.leakage.record_links import id_space
+from ..training.leaks import RowKey
 from .evaluation_configs import BootstrapConfig
 from .metrics import percentile_interval
 
 # With fewer an interval would look like evidence, and is none: resamples of five patients know five patients.
 MIN_PATIENTS = 20
+
+
+def patient_of(key: RowKey) -> Hashable:
+    """The patient of a record among those of all corpora; where that is unknown, the record."""
+    if key.patient_id is None:
+        return "record", key.corpus, key.record_id, key.fingerprint
+    return "patient", id_space(key.corpus), key.patient_id
 
 
 def patient_mean(values: np.ndarray, patients: Sequence[Hashable], bootstrap: BootstrapConfig) -> dict[str, Any] | None:
@@ -58,7 +67,7 @@ def patient_mean(values: np.ndarray, patients: Sequence[Hashable], bootstrap: Bo
     return {**found, **asdict(percentile_interval(found["estimate"], means, bootstrap.confidence))}
 
 
-def shown(mean: dict[str, Any] | None, digits: int = 3, signed: bool = False) -> str:
+def shown(mean: Mapping[str, Any] | None, digits: int = 3, signed: bool = False) -> str:
     """A mean in a table: with its interval, or without where there is none."""
     if mean is None:
         return "-"
@@ -67,4 +76,4 @@ def shown(mean: dict[str, Any] | None, digits: int = 3, signed: bool = False) ->
     return text if mean["low"] is None else f"{text} [{mean['low']:{style}}, {mean['high']:{style}}]"
 
 
-__all__ = ["MIN_PATIENTS", "patient_mean", "shown"]
+__all__ = ["MIN_PATIENTS", "patient_mean", "patient_of", "shown"]

@@ -2,16 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """`results.json`, `results.md` and plots of an evaluation."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .figures import CLASS_FIGURES, TITLES
-from .patient_means import MIN_PATIENTS
+from .patient_means import MIN_PATIENTS, shown
+from .results_folder import REPORT_FILE, markdown_table, write_results_json
 
-RESULTS_FILE = "results.json"
 _DIMENSIONS = {"sex": "Sex", "age": "Age in years", "corpus": "Corpus"}
 
 
@@ -25,10 +24,9 @@ def write_results(results: Mapping[str, Any], folder: Path) -> None:
     """
     from .result_plots import save_plots  # late: without matplotlib the figures can still be computed
 
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RESULTS_FILE).write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
+    write_results_json(results, folder)
     plots = save_plots(results, folder)
-    (folder / "results.md").write_text(render_markdown(results, [path.name for path in plots]))
+    (folder / REPORT_FILE).write_text(render_markdown(results, [path.name for path in plots]))
 
 
 def render_markdown(results: Mapping[str, Any], plots: Iterable[str] = ()) -> str:
@@ -105,7 +103,7 @@ def _differences_tables(results: Mapping[str, Any]) -> str:
             continue
         figures = list(next(iter(others.values())))
         rows = (
-            [results["rows"][name]["title"], *(_signed(found[figure]) for figure in figures)]
+            [results["rows"][name]["title"], *(shown(found[figure], signed=True) for figure in figures)]
             for name, found in others.items()
         )
         title = results["rows"][reference]["title"]
@@ -122,7 +120,7 @@ def _classes_table(results: Mapping[str, Any]) -> str:
             [
                 name,
                 "/".join(str(data[split]["positives"][name]) for split in ("train", "validation", "test")),
-                *(_plain(row["classes"][name][figure]) for row in results["rows"].values()),
+                *(shown(row["classes"][name][figure]) for row in results["rows"].values()),
             ]
             for name in results["task"]["classes"]
         )
@@ -138,7 +136,7 @@ def _subgroup_tables(results: Mapping[str, Any]) -> str:
             [
                 name,
                 f"{group['records']}/{group['patients']}",
-                *(_plain(group["rows"].get(row)) for row in results["rows"]),
+                *(shown(group["rows"].get(row)) for row in results["rows"]),
                 group["note"] or (f"without {', '.join(group['left_out'])}" if group["left_out"] else ""),
             ]
             for name, group in groups.items()
@@ -161,11 +159,11 @@ def _robustness_table(results: Mapping[str, Any]) -> str:
         cells = [test["title"], str(test["records"]), str(test["unanswered"])]
         for name in names:
             found = test["rows"].get(name, {})
-            cells += [_plain(found.get(main)), _signed(found.get("change"))]
+            cells += [shown(found.get(main)), shown(found.get("change"), signed=True)]
         rows.append(cells)
     clean = ["as they are", str(results["data"]["test"]["records"]), "0"]
     for name in names:
-        clean += [_plain(results["rows"][name]["figures"][main]), ""]
+        clean += [shown(results["rows"][name]["figures"][main]), ""]
     words = (
         f"{TITLES[main]}, and its paired change against the same records as they are. Noise is added before cleaning;"
         " records that cleaning then refuses (unanswered) count with the class frequencies of the training records."
@@ -195,27 +193,9 @@ def _provenance(results: Mapping[str, Any]) -> str:
     return "\n\n".join([*filter(None, parts), f"Seconds: {seconds}."])
 
 
-def markdown_table(header: list[str], rows: Iterable[list[str]]) -> str:
-    """A Markdown table of cells that are text."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def _plain(interval: Mapping[str, Any] | None) -> str:
-    if interval is None:
-        return "-"
-    return f"{interval['estimate']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
-
-
 def _with_spread(interval: Mapping[str, Any] | None) -> str:
     spread = None if interval is None else interval["standard_deviation"]
-    return _plain(interval) + (f" ± {spread:.3f}" if spread is not None and math.isfinite(spread) else "")
+    return shown(interval) + (f" ± {spread:.3f}" if spread is not None and math.isfinite(spread) else "")
 
 
-def _signed(interval: Mapping[str, Any] | None) -> str:
-    if interval is None:
-        return "-"
-    return f"{interval['estimate']:+.3f} [{interval['low']:+.3f}, {interval['high']:+.3f}]"
-
-
-__all__ = ["RESULTS_FILE", "markdown_table", "render_markdown", "write_results"]
+__all__ = ["render_markdown", "write_results"]

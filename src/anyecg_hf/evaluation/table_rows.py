@@ -20,14 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ..models.anyecg import AnyECGForSequenceClassification, AnyECGModel, AnyECGTokenizer
 from ..pipelines import RecordAnalyzer
 from ..training.adapters import ADAPTER_FILE, load_adapted
 from ..training.label_tasks import LabelTask
-from ..training.model_configs import load_tokenizer
 from .baselines import HandcraftedBaseline, MajorityBaseline, ResNetBaseline, fit_linear_probe
+from .checkpoints import refuse_different, refuse_long_windows, shared_tokenizer
 from .evaluation_configs import EvaluationConfig
 from .figures import RowScores
 from .task_splits import TaskData, TaskSplit
@@ -106,7 +105,7 @@ def load_models(config: EvaluationConfig, device: torch.device) -> Models:
         backbone = RecordAnalyzer(config.pretrained, device=str(device)).backbone
     folders = [*config.checkpoints, *([config.pretrained] if config.pretrained is not None else [])]
     tokenizer = shared_tokenizer(folders)
-    _check_same(
+    refuse_different(
         dict(zip(config.checkpoints, classifiers, strict=True)),
         lambda model: {"problem_type": model.config.problem_type, "id2label": model.config.id2label},
         "have other classes",
@@ -115,50 +114,10 @@ def load_models(config: EvaluationConfig, device: torch.device) -> Models:
     return Models(tokenizer, classifiers, backbone)
 
 
-def shared_tokenizer(checkpoints: Sequence[str]) -> AnyECGTokenizer:
-    """
-    The tokenizer of checkpoints that are evaluated on the same cleaned records.
-
-    Args:
-        checkpoints (`Sequence[str]`): At least one.
-
-    Returns:
-        [`AnyECGTokenizer`]
-
-    Raises:
-        `ValueError`: if they clean records differently, or one is a path to nothing.
-    """
-    tokenizers = {checkpoint: load_tokenizer(checkpoint) for checkpoint in checkpoints}
-    _check_same(tokenizers, _cleaning_settings, "clean records differently")
-    return tokenizers[checkpoints[0]]
-
-
-def refuse_long_windows(window_s: float, models: Sequence[nn.Module], tokenizer: AnyECGTokenizer) -> None:
-    """Raises `ValueError` if one of the models was trained on shorter windows than `window_s` seconds."""
-    for model in models:
-        longest_s = model.config.trained_window_patches * tokenizer.patch_seconds
-        if window_s > longest_s:
-            raise ValueError(f"`data.window_s` is {window_s:g}, but a model was trained on windows of {longest_s:g} s.")
-
-
 def _load_classifier(folder: str, device: torch.device) -> AnyECGForSequenceClassification:
     if (Path(folder) / ADAPTER_FILE).is_file():
         return load_adapted(folder).to(device).eval()
     return RecordAnalyzer(folder, device=str(device)).classifier
-
-
-def _cleaning_settings(tokenizer: AnyECGTokenizer) -> dict[str, Any]:
-    return {name: value for name, value in tokenizer.to_dict().items() if not name.startswith("_")}
-
-
-def _check_same(items: dict[str, Any], settings: Callable[[Any], dict[str, Any]], what: str) -> None:
-    found = {name: settings(item) for name, item in items.items()}
-    for name, values in found.items():
-        first, expected = next(iter(found.items()))
-        odd = {key: (expected.get(key), values.get(key)) for key in {*expected, *values}}
-        odd = {key: pair for key, pair in odd.items() if pair[0] != pair[1]}
-        if odd:
-            raise ValueError(f"{first} and {name} {what}: {odd}. Evaluate them one by one.")
 
 
 def checkpoint_classes(models: Models, task: LabelTask) -> list[str] | None:
@@ -358,6 +317,4 @@ __all__ = [
     "RowFitter",
     "checkpoint_classes",
     "load_models",
-    "refuse_long_windows",
-    "shared_tokenizer",
 ]

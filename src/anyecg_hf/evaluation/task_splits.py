@@ -18,7 +18,6 @@ from typing import Any
 import datasets
 import numpy as np
 
-from ..corpora.leakage.record_links import id_space
 from ..corpora.signal_feature import ECG_FORMAT
 from ..models.anyecg import AnyECGTokenizer
 from ..training.classification import labelled_rows
@@ -35,6 +34,7 @@ from ..training.sources import (
     without_leaks,
 )
 from .metrics import one_hot
+from .patient_means import patient_of
 
 _FACTS = ("corpus", "patient_id", "age_years", "sex", "labels", "native_labels", "superclasses")
 
@@ -93,13 +93,6 @@ class TaskSplit:
             "without_any_class": int((np.nansum(self.labels, axis=1) == 0).sum()),
             "fingerprint_sha256": hashlib.sha256("".join(prints).encode()).hexdigest(),
         }
-
-
-def patient_of(key: RowKey) -> Hashable:
-    """The patient of a record among those of all corpora; where that is unknown, the record."""
-    if key.patient_id is None:
-        return "record", key.corpus, key.record_id, key.fingerprint
-    return "patient", id_space(key.corpus), key.patient_id
 
 
 def means_over_windows(
@@ -252,4 +245,4 @@ def _as_read(records: datasets.Dataset, keys: Sequence[RowKey]) -> datasets.Data
     return records.select([places[key.corpus, key.record_id].pop(0) for key in keys])
 
 
-__all__ = ["TaskData", "TaskSplit", "load_task_data", "means_over_windows", "patient_of"]
+__all__ = ["TaskData", "TaskSplit", "load_task_data", "means_over_windows"]

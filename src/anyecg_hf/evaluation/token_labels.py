@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -43,13 +42,13 @@ from ..training.sources import DataFacts, TrainingRows, load_rows, window_patche
 from ..training.token_labels import TOKEN_LABELS, TokenLabelStage, count_token_labels, with_token_labels
 from ..training.windows import pad_windows
 from ..windowing import window_spans
-from .cross_validation import FixedProbe, Fold, caveat, patient_folds, pooled_figures, seen_before
+from .checkpoints import evaluation_device, refuse_long_windows, seen_before
+from .cross_validation import FixedProbe, Fold, caveat, patient_folds, pooled_figures
 from .cross_validation_files import write_cross_validation
 from .evaluation_configs import EvaluationConfig
 from .metrics import one_hot
-from .result_files import RESULTS_FILE
-from .table_rows import refuse_long_windows
-from .task_splits import patient_of
+from .patient_means import patient_of
+from .results_folder import new_results_folder
 
 STEPS = 200
 TITLES = {
@@ -77,13 +76,11 @@ def evaluate_token_labels(config: EvaluationConfig, steps: int = STEPS) -> dict[
         `ValueError`: for another task, if a window is longer than the backbone was trained on, if fewer than two
             classes or patients are annotated, or if `output_dir` holds results.
     """
-    folder = Path(config.output_dir)
-    if (folder / RESULTS_FILE).exists() and not config.overwrite:
-        raise ValueError(f"{folder} holds results: name another `output_dir`, or pass `--overwrite true`.")
+    folder = new_results_folder(config)
     if config.task.name not in TOKEN_TASKS:
         raise ValueError(f"this protocol is of the tasks {', '.join(TOKEN_TASKS)}, got {config.task.name!r}.")
     start = time.monotonic()
-    device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
+    device = evaluation_device(config)
     checkpoint = config.pretrained or config.checkpoints[0]
     tokenizer = load_tokenizer(checkpoint)
     training = _training(config, checkpoint, steps)
