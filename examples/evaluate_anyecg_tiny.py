@@ -27,11 +27,11 @@ from anyecg_hf import (
     AnyECGRhythmQuantizer,
     AnyECGTokenizer,
 )
-from anyecg_hf.evaluation.classification_protocol import evaluate
-from anyecg_hf.evaluation.codes import report_on_masked_codes, report_on_quantizer
+from anyecg_hf.evaluation.classification.protocol import evaluate
+from anyecg_hf.evaluation.classification.task_splits import load_task_data
+from anyecg_hf.evaluation.code_reports.codes import report_on_masked_codes, report_on_quantizer
 from anyecg_hf.evaluation.evaluation_configs import EvaluationConfig
-from anyecg_hf.evaluation.lead_reconstruction import evaluate_lead_reconstruction
-from anyecg_hf.evaluation.task_splits import load_task_data
+from anyecg_hf.evaluation.leads.reconstruction import evaluate_lead_reconstruction
 from anyecg_hf.hub.cards import render_checkpoint_card
 from anyecg_hf.training.codes import add_codes
 from anyecg_hf.training.config_files import load_config

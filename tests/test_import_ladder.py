@@ -46,6 +46,10 @@ LADDER = (
     ("records.*", "corpora.*", "plotting.*"),
     ("evaluation.metrics.*", "evaluation.baselines.*", "evaluation.noise"),
     ("training.*",),
+    (
+        *("evaluation.evaluation_configs", "evaluation.checkpoints", "evaluation.patient_means"),
+        "evaluation.results_folder",
+    ),
     ("evaluation.*", "pipelines.*", "hub.*"),
     ("",),  # the package's `__init__`: only the command line may import from it
     ("cli.*",),
@@ -56,6 +60,9 @@ RUNG = {name: rung for rung, names in enumerate(LADDER) for name in names}
 FORBIDDEN = (
     ("models.anyecg.modeling_anyecg", "models.anyecg.modeling_anyecg_quantizer", "codes reach the backbone as labels"),
 )
+
+# Packages that share what lies beside them, and know nothing of each other.
+ROOMS = ("evaluation.classification", "evaluation.leads", "evaluation.annotations", "evaluation.code_reports")
 
 TRAVELLING = "models/anyecg"
 CORE_LIBRARIES = {"torch", "transformers", "safetensors", "huggingface_hub", "numpy", "scipy", "pywt"}
@@ -124,6 +131,10 @@ def rung_of(module: str) -> int | None:
     return next((RUNG[name] for name in [module, *(f"{package}.*" for package in packages)] if name in RUNG), None)
 
 
+def room_of(module: str) -> str | None:
+    return next((room for room in ROOMS if module == room or module.startswith(f"{room}.")), None)
+
+
 def ladder_violations(root: Path) -> list[str]:
     modules = [module_name(path, root) for path in sorted(root.rglob("*.py"))]
     found = [
@@ -140,6 +151,9 @@ def ladder_violations(root: Path) -> list[str]:
             for below, above, reason in FORBIDDEN
             if (item.importer, item.imported) == (below, above)
         ]
+        rooms = room_of(item.importer), room_of(item.imported)
+        if None not in rooms and rooms[0] != rooms[1]:
+            found.append(f"{item.where}: {item.importer} imports {item.imported}, which is another room's")
     return found
 
 
@@ -217,12 +231,17 @@ def test_the_model_files_can_travel_with_a_checkpoint():
         ("records/__init__.py", "from ..training import loop", "training.loop"),
         ("training/loop.py", "from anyecg_hf import TINY", "imports anyecg_hf, which is above it"),
         ("hub/push.py", "if False:\n    from ..cli.main import main", "cli.main"),
+        ("evaluation/checkpoints.py", "def f():\n    from .leads import reconstruction", "evaluation.leads"),
+        ("evaluation/leads/reconstruction.py", "from ..classification.protocol import f", "which is another room's"),
+        ("evaluation/leads/reconstruction.py", "from .. import classification", "which is another room's"),
     ],
 )
 def test_the_ladder_check_sees_a_planted_violation(tmp_path, file, line, imported):
     modules = ["tokenization_anyecg", "modeling_anyecg_quantizer", "modeling_anyecg", "layers_anyecg"]
     tree = {f"models/anyecg/{name}.py": "" for name in modules}
     tree |= dict.fromkeys(["__init__.py", "records/record.py", "training/loop.py", "cli/main.py"], "")
+    rooms = ["classification/__init__", "classification/protocol", "leads/__init__", "leads/reconstruction"]
+    tree |= {f"evaluation/{name}.py": "" for name in rooms}
     assert ladder_violations(write_tree(tmp_path, tree)) == []
 
     (violation,) = ladder_violations(write_tree(tmp_path, {file: line}))
@@ -243,6 +262,9 @@ def test_the_ladder_check_allows_imports_downwards_and_sideways(tmp_path):
         "corpora/ptb_xl.py": "from ..records import read_record\nfrom ..models.anyecg.configuration_anyecg import c",
         "records/__init__.py": "from .record import ECGRecord",
         "records/record.py": "",
+        "evaluation/checkpoints.py": "",
+        "evaluation/leads/reconstruction.py": "from ..checkpoints import c\nfrom .situations import s",
+        "evaluation/leads/situations.py": "",
         "cli/main.py": "from .. import TINY\nfrom ..training import loop",
         "training/loop.py": "",
         "__init__.py": "from .models.anyecg import layers_anyecg",

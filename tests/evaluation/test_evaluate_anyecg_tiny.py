@@ -5,8 +5,8 @@
 from examples.evaluate_anyecg_tiny import CARDS, RECIPES, card_leads
 from tests.hub.test_cards import RESULTS
 
-from anyecg_hf.evaluation.lead_estimators import TITLES
-from anyecg_hf.evaluation.lead_situations import PARTS
+from anyecg_hf.evaluation.leads.estimators import TITLES
+from anyecg_hf.evaluation.leads.situations import PARTS
 from anyecg_hf.hub.cards import render_checkpoint_card
 
 

@@ -3,8 +3,10 @@
 
 import pytest
 
-from anyecg_hf.evaluation import classification_protocol, lead_reconstruction, long_records, token_labels
+from anyecg_hf.evaluation.annotations import long_records, token_labels
+from anyecg_hf.evaluation.classification import protocol as classification
 from anyecg_hf.evaluation.evaluation_configs import EvaluationConfig
+from anyecg_hf.evaluation.leads import reconstruction
 from anyecg_hf.evaluation.protocols import evaluate_task
 from anyecg_hf.training.configs import DataConfig, TaskConfig
 
@@ -18,11 +20,11 @@ def config(name: str) -> EvaluationConfig:
 @pytest.mark.parametrize(
     ("name", "module", "function"),
     [
-        ("superclass", classification_protocol, "evaluate"),
+        ("superclass", classification, "evaluate"),
         ("beats", token_labels, "evaluate_token_labels"),
         ("rhythm-spans", token_labels, "evaluate_token_labels"),
         ("long-rhythm", long_records, "evaluate_long_records"),
-        ("lead-reconstruction", lead_reconstruction, "evaluate_lead_reconstruction"),
+        ("lead-reconstruction", reconstruction, "evaluate_lead_reconstruction"),
     ],
 )
 def test_the_task_decides_the_protocol(monkeypatch, name, module, function):

@@ -22,7 +22,7 @@ from anyecg_hf.cli.options import (
 from anyecg_hf.records import RecordSource
 
 if TYPE_CHECKING:
-    from anyecg_hf.evaluation.code_gallery import CodeGatherer
+    from anyecg_hf.evaluation.code_reports.code_gallery import CodeGatherer
 
 DESCRIPTION = """Draws what each rhythm code stands for: its mean waveform on ECG paper and the spread, how often it
 occurs, in which leads, and in which rhythm classes more often than elsewhere; and which codes are never used.
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     if options.most is not None and options.most < 1:
         options.usage_error(f"--most must be at least 1, got {options.most}.")
     # Late: without matplotlib the other commands still run.
-    from anyecg_hf.evaluation.code_gallery import CodeGatherer, load_tokenizer
+    from anyecg_hf.evaluation.code_reports.code_gallery import CodeGatherer, load_tokenizer
     from anyecg_hf.plotting.codebook_gallery import FORMATS, save_codebook_gallery
 
     options.output = choose_output(options, FORMATS)

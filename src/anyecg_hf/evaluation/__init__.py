@@ -1,6 +1,11 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluation: tasks with their protocols, metrics with intervals, the baselines to beat, added noise."""
+"""
+Evaluation: tasks with their protocols, metrics with intervals, the baselines to beat, added noise.
+
+`protocols` finds the protocol of a task, in `classification`, `leads` or `annotations`; `code_reports` is about rhythm
+codes. These know nothing of each other: what they share lies beside them.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,7 +18,7 @@ _MODULES = {
     **dict.fromkeys(("macro_auroc", "macro_f1", "per_class_auroc", "per_class_f1"), "metrics"),
     **dict.fromkeys(("NOISE_KINDS", "add_noise"), "noise"),
     "EvaluationConfig": "evaluation_configs",
-    "evaluate": "classification_protocol",
+    "evaluate": "classification.protocol",
 }
 
 if TYPE_CHECKING:
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
         find_beats,
         fit_linear_probe,
     )
-    from .classification_protocol import evaluate
+    from .classification.protocol import evaluate
     from .evaluation_configs import EvaluationConfig
     from .metrics import (
         Interval,

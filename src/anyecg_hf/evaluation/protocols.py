@@ -24,19 +24,19 @@ def evaluate_task(config: EvaluationConfig) -> dict[str, Any]:
     name = config.task.name
     # Late: every protocol brings libraries of its own.
     if name in LABEL_TASKS:
-        from .classification_protocol import evaluate
+        from .classification.protocol import evaluate
 
         return evaluate(config)
     if name in TOKEN_TASKS:
-        from .token_labels import evaluate_token_labels
+        from .annotations.token_labels import evaluate_token_labels
 
         return evaluate_token_labels(config)
     if name in LONG_TASKS:
-        from .long_records import evaluate_long_records
+        from .annotations.long_records import evaluate_long_records
 
         return evaluate_long_records(config)
     if name == RECONSTRUCTION_TASK:
-        from .lead_reconstruction import evaluate_lead_reconstruction
+        from .leads.reconstruction import evaluate_lead_reconstruction
 
         return evaluate_lead_reconstruction(config)
     known = (*LABEL_TASKS, *TOKEN_TASKS, *LONG_TASKS, RECONSTRUCTION_TASK)

@@ -18,14 +18,14 @@ import datasets
 import numpy as np
 from tqdm import tqdm
 
-from ..corpora import clean_corpus
-from ..models.anyecg import AnyECGTokenizer
-from ..models.anyecg.signal_anyecg import resample
-from ..training.windows import USUAL_LEADS, Row
-from .evaluation_configs import BootstrapConfig, RobustnessConfig
+from ...corpora import clean_corpus
+from ...models.anyecg import AnyECGTokenizer
+from ...models.anyecg.signal_anyecg import resample
+from ...training.windows import USUAL_LEADS, Row
+from ..evaluation_configs import BootstrapConfig, RobustnessConfig
+from ..metrics import bootstrap_rows
+from ..noise import MIN_DURATION_S, add_noise, lowest_rate_hz
 from .figures import Protocol, RowScores, figure_interval
-from .metrics import bootstrap_rows
-from .noise import MIN_DURATION_S, add_noise, lowest_rate_hz
 from .table_rows import FittedRow
 from .task_splits import TaskData, means_over_windows
 from .window_scorers import BATCH_SIZE

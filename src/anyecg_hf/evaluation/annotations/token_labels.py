@@ -3,7 +3,7 @@
 """
 Evaluating labels by patch: beats and rhythm spans.
 
-    python -m anyecg_hf.evaluation.token_labels --config beats.yaml
+    python -m anyecg_hf.evaluation.annotations.token_labels --config beats.yaml
 
 Cross-validation over the patients of `data.train` (`cross_validation`), labels of `training.annotation_labels`. Every
 labelled patch is one example. Rows:
@@ -28,27 +28,27 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..models.anyecg import AnyECGModel, AnyECGTokenizer
-from ..models.anyecg.modeling_anyecg_tokens import IGNORED_LABEL
-from ..training.annotation_labels import AnnotationTask, annotation_task
-from ..training.codes import weights_digest
-from ..training.config_files import parse_config
-from ..training.configs import TOKEN_TASKS, FinetuningConfig, OptimiserConfig, RunConfig
-from ..training.leaks import row_keys
-from ..training.loop import run_training
-from ..training.model_configs import load_tokenizer
-from ..training.run_folder import library_versions
-from ..training.sources import DataFacts, TrainingRows, load_rows, window_patches
-from ..training.token_labels import TOKEN_LABELS, TokenLabelStage, count_token_labels, with_token_labels
-from ..training.windows import pad_windows
-from ..windowing import window_spans
-from .checkpoints import evaluation_device, refuse_long_windows, seen_before
+from ...models.anyecg import AnyECGModel, AnyECGTokenizer
+from ...models.anyecg.modeling_anyecg_tokens import IGNORED_LABEL
+from ...training.annotation_labels import AnnotationTask, annotation_task
+from ...training.codes import weights_digest
+from ...training.config_files import parse_config
+from ...training.configs import TOKEN_TASKS, FinetuningConfig, OptimiserConfig, RunConfig
+from ...training.leaks import row_keys
+from ...training.loop import run_training
+from ...training.model_configs import load_tokenizer
+from ...training.run_folder import library_versions
+from ...training.sources import DataFacts, TrainingRows, load_rows, window_patches
+from ...training.token_labels import TOKEN_LABELS, TokenLabelStage, count_token_labels, with_token_labels
+from ...training.windows import pad_windows
+from ...windowing import window_spans
+from ..checkpoints import evaluation_device, refuse_long_windows, seen_before
+from ..evaluation_configs import EvaluationConfig
+from ..metrics import one_hot
+from ..patient_means import patient_of
+from ..results_folder import new_results_folder
 from .cross_validation import FixedProbe, Fold, caveat, patient_folds, pooled_figures
-from .cross_validation_files import write_cross_validation
-from .evaluation_configs import EvaluationConfig
-from .metrics import one_hot
-from .patient_means import patient_of
-from .results_folder import new_results_folder
+from .result_files import write_cross_validation
 
 STEPS = 200
 TITLES = {

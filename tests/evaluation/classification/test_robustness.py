@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from tests.models.ecg_signals import heartbeats
 
+from anyecg_hf.evaluation.classification.robustness import Condition, Worsening, conditions
 from anyecg_hf.evaluation.evaluation_configs import RobustnessConfig
-from anyecg_hf.evaluation.robustness import Condition, Worsening, conditions
 
 LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..patient_means import MIN_PATIENTS, shown
+from ..results_folder import REPORT_FILE, markdown_table, write_results_json
 from .figures import CLASS_FIGURES, TITLES
-from .patient_means import MIN_PATIENTS, shown
-from .results_folder import REPORT_FILE, markdown_table, write_results_json
 
 _DIMENSIONS = {"sex": "Sex", "age": "Age in years", "corpus": "Corpus"}
 

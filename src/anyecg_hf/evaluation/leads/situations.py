@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..training.lead_corruption import CHEST_LEADS, GIVEN_THREE, LIMB_LEADS, corrupt_leads
-from ..training.windows import Batch, Row, in_scale_of, pad_windows, seeded_generator
+from ...training.lead_corruption import CHEST_LEADS, GIVEN_THREE, LIMB_LEADS, corrupt_leads
+from ...training.windows import Batch, Row, in_scale_of, pad_windows, seeded_generator
 
 STANDARD_LEADS = (*LIMB_LEADS, *CHEST_LEADS)
 GIVEN = GIVEN_THREE

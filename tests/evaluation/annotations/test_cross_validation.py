@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from anyecg_hf.evaluation.cross_validation import FixedProbe, caveat, patient_folds, pooled_figures
+from anyecg_hf.evaluation.annotations.cross_validation import FixedProbe, caveat, patient_folds, pooled_figures
 from anyecg_hf.evaluation.evaluation_configs import BootstrapConfig
 from anyecg_hf.evaluation.metrics import one_hot
 

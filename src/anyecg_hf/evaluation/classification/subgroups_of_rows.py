@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .evaluation_configs import BootstrapConfig
+from ..evaluation_configs import BootstrapConfig
+from ..metrics import AGE_BANDS, age_bands, bootstrap_rows
+from ..metrics.subgroups import UNKNOWN
 from .figures import Protocol, RowScores, figure_interval
-from .metrics import AGE_BANDS, age_bands, bootstrap_rows
-from .metrics.subgroups import UNKNOWN
 from .task_splits import TaskSplit
 
 _SEXES = {0: "male", 1: "female", None: UNKNOWN}

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..models.anyecg import AnyECGForSequenceClassification, AnyECGModel, AnyECGTokenizer
-from ..pipelines import RecordAnalyzer
-from ..training.adapters import ADAPTER_FILE, load_adapted
-from ..training.label_tasks import LabelTask
-from .baselines import HandcraftedBaseline, MajorityBaseline, ResNetBaseline, fit_linear_probe
-from .checkpoints import refuse_different, refuse_long_windows, shared_tokenizer
-from .evaluation_configs import EvaluationConfig
+from ...models.anyecg import AnyECGForSequenceClassification, AnyECGModel, AnyECGTokenizer
+from ...pipelines import RecordAnalyzer
+from ...training.adapters import ADAPTER_FILE, load_adapted
+from ...training.label_tasks import LabelTask
+from ..baselines import HandcraftedBaseline, MajorityBaseline, ResNetBaseline, fit_linear_probe
+from ..checkpoints import refuse_different, refuse_long_windows, shared_tokenizer
+from ..evaluation_configs import EvaluationConfig
 from .figures import RowScores
 from .task_splits import TaskData, TaskSplit
 from .window_scorers import (

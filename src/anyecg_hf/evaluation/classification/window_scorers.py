@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..corpora.array_feature import BinaryArray
-from ..corpora.signal_feature import ECG_FORMAT
-from ..models.anyecg import AnyECGForSequenceClassification, AnyECGModel
-from ..training.windows import Batch, Row, pad_windows
-from ..version import __version__
-from .baselines import BeatFeatures, ResNetBaseline, beat_features
-from .baselines.handcrafted import BEAT_POINTS, LEAD_FEATURES, RHYTHM_FEATURES
+from ...corpora.array_feature import BinaryArray
+from ...corpora.signal_feature import ECG_FORMAT
+from ...models.anyecg import AnyECGForSequenceClassification, AnyECGModel
+from ...training.windows import Batch, Row, pad_windows
+from ...version import __version__
+from ..baselines import BeatFeatures, ResNetBaseline, beat_features
+from ..baselines.handcrafted import BEAT_POINTS, LEAD_FEATURES, RHYTHM_FEATURES
 
 BATCH_SIZE = 32
 _MODEL_COLUMNS = ["input_values", "attention_mask", "lead_ids", "scale"]

@@ -3,9 +3,9 @@
 """
 Evaluating the generation of corrupted leads: the whole protocol, from a configuration to `results.json`.
 
-    python -m anyecg_hf.evaluation.lead_reconstruction --config lead_reconstruction.yaml
+    python -m anyecg_hf.evaluation.leads.reconstruction --config lead_reconstruction.yaml
 
-The situations are those of `lead_situations`, the rows those of `lead_estimators`. Records have all twelve standard
+The situations are those of `situations`, the rows those of `estimators`. Records have all twelve standard
 leads, at least one usable patch in each; longer ones are cut into windows of `data.window_s`. Signals are cleaned, in
 mV at the tokenizer's rate. A figure is the mean over scored leads and windows; intervals are over patients; differences
 are of the trained model less each other row, over the leads and windows that both have.
@@ -23,26 +23,26 @@ import datasets
 import numpy as np
 import torch
 
-from ..corpora.signal_feature import ECG_FORMAT
-from ..models.anyecg import AnyECGForLeadReconstruction, AnyECGTokenizer
-from ..models.anyecg.lead_estimation_anyecg import LeadEstimator
-from ..models.anyecg.lead_statistics_anyecg import fit_lead_covariance
-from ..training.adapters import ADAPTER_FILE, load_adapted
-from ..training.codes import weights_digest
-from ..training.config_files import parse_config
-from ..training.configs import RECONSTRUCTION_TASK, DataConfig, SourceConfig
-from ..training.lead_reconstruction import covariance_rows
-from ..training.leaks import RowKey, refuse_shared, row_keys, without_copies
-from ..training.run_folder import library_versions
-from ..training.sources import cleaned_source, window_patches
-from .checkpoints import evaluation_device, refuse_long_windows, refuse_seen_records, shared_tokenizer
-from .evaluation_configs import BootstrapConfig, EvaluationConfig
-from .lead_estimators import TITLES, LeastSquares, identities, mean_of_leads, model_answers
-from .lead_reconstruction_files import Example, write_lead_results
-from .lead_situations import PARTS, STANDARD_LEADS, CorruptedBatch, clean_batch, situations, standard_window
-from .metrics import mean_absolute_error_mv, pearson_r, psnr_db, ssim
-from .patient_means import patient_mean, patient_of
-from .results_folder import new_results_folder
+from ...corpora.signal_feature import ECG_FORMAT
+from ...models.anyecg import AnyECGForLeadReconstruction, AnyECGTokenizer
+from ...models.anyecg.lead_estimation_anyecg import LeadEstimator
+from ...models.anyecg.lead_statistics_anyecg import fit_lead_covariance
+from ...training.adapters import ADAPTER_FILE, load_adapted
+from ...training.codes import weights_digest
+from ...training.config_files import parse_config
+from ...training.configs import RECONSTRUCTION_TASK, DataConfig, SourceConfig
+from ...training.lead_reconstruction import covariance_rows
+from ...training.leaks import RowKey, refuse_shared, row_keys, without_copies
+from ...training.run_folder import library_versions
+from ...training.sources import cleaned_source, window_patches
+from ..checkpoints import evaluation_device, refuse_long_windows, refuse_seen_records, shared_tokenizer
+from ..evaluation_configs import BootstrapConfig, EvaluationConfig
+from ..metrics import mean_absolute_error_mv, pearson_r, psnr_db, ssim
+from ..patient_means import patient_mean, patient_of
+from ..results_folder import new_results_folder
+from .estimators import TITLES, LeastSquares, identities, mean_of_leads, model_answers
+from .result_files import Example, write_lead_results
+from .situations import PARTS, STANDARD_LEADS, CorruptedBatch, clean_batch, situations, standard_window
 
 logger = logging.getLogger(__name__)
 

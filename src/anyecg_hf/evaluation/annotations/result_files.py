@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..patient_means import shown
+from ..results_folder import REPORT_FILE, markdown_table, write_results_json
 from .cross_validation import FIGURES
-from .patient_means import shown
-from .results_folder import REPORT_FILE, markdown_table, write_results_json
 
 _FIGURE_TITLES = {
     "accuracy": "accuracy",

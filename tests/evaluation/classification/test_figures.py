@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from anyecg_hf.evaluation.figures import (
+from anyecg_hf.evaluation.classification.figures import (
     CALIBRATION,
     Protocol,
     RowScores,

@@ -12,7 +12,7 @@ from tests.training.written_sources import cleaned_rows
 from anyecg_hf import AnyECGModel
 from anyecg_hf.corpora.signal_feature import ECG_FORMAT
 from anyecg_hf.evaluation.baselines import beat_features
-from anyecg_hf.evaluation.window_scorers import (
+from anyecg_hf.evaluation.classification.window_scorers import (
     BackboneFeatures,
     HandcraftedVectors,
     LeadLayout,

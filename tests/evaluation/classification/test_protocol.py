@@ -23,11 +23,11 @@ from tests.training.small_runs import write_backbone, write_tokenizer
 
 from anyecg_hf import AnyECGForSequenceClassification, AnyECGTokenizer
 from anyecg_hf.evaluation import evaluate
+from anyecg_hf.evaluation.classification.result_files import render_markdown
+from anyecg_hf.evaluation.classification.result_plots import draw_robustness
+from anyecg_hf.evaluation.classification.table_rows import checkpoint_classes, load_models
 from anyecg_hf.evaluation.evaluation_configs import ROWS, BootstrapConfig, EvaluationConfig, RobustnessConfig
 from anyecg_hf.evaluation.metrics import macro_auroc
-from anyecg_hf.evaluation.result_files import render_markdown
-from anyecg_hf.evaluation.result_plots import draw_robustness
-from anyecg_hf.evaluation.table_rows import checkpoint_classes, load_models
 from anyecg_hf.pipelines import RecordAnalyzer
 from anyecg_hf.records import ECGRecord
 from anyecg_hf.training.adapters import AdaptationConfig, LoraSettings, adapt, save_adapted
@@ -36,7 +36,7 @@ from anyecg_hf.training.configs import LABEL_TASKS, TaskConfig
 from anyecg_hf.training.label_tasks import label_task
 from anyecg_hf.training.leaks import LeakError
 
-FOLDER = Path(__file__).parents[2] / "examples" / "recipes" / "evaluation"
+FOLDER = Path(__file__).parents[3] / "examples" / "recipes" / "evaluation"
 # The others are `tests/training/test_task_recipes.py`'s.
 RECIPES = [
     path for path in sorted(FOLDER.glob("*.yaml")) if load_config(EvaluationConfig, path).task.name in LABEL_TASKS

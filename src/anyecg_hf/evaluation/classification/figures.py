@@ -20,8 +20,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ..training.label_tasks import LabelTask
-from .metrics import (
+from ...training.label_tasks import LabelTask
+from ..metrics import (
     ChallengeRewards,
     Interval,
     accuracy,
@@ -38,7 +38,7 @@ from .metrics import (
     top_class_calibration_error,
     weighted_f1,
 )
-from .metrics.checks import has_both_outcomes
+from ..metrics.checks import has_both_outcomes
 
 CLASS_FIGURES = ("auroc", "auprc", "f1")
 CALIBRATION = "calibration_error"

@@ -21,11 +21,19 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, softmax
 
-from .baselines.probe import logistic_regression
-from .evaluation_configs import BootstrapConfig
-from .metrics import accuracy, bootstrap_rows, highest_class, macro_auprc, macro_auroc, percentile_interval, weighted_f1
-from .metrics.checks import has_both_outcomes
-from .patient_means import MIN_PATIENTS
+from ..baselines.probe import logistic_regression
+from ..evaluation_configs import BootstrapConfig
+from ..metrics import (
+    accuracy,
+    bootstrap_rows,
+    highest_class,
+    macro_auprc,
+    macro_auroc,
+    percentile_interval,
+    weighted_f1,
+)
+from ..metrics.checks import has_both_outcomes
+from ..patient_means import MIN_PATIENTS
 
 FIGURES = ("accuracy", "macro_auprc", "macro_auroc", "weighted_f1")
 MOST_LEFT_OUT_ONE_BY_ONE = 10

@@ -18,13 +18,13 @@ from typing import Any
 import datasets
 import numpy as np
 
-from ..corpora.signal_feature import ECG_FORMAT
-from ..models.anyecg import AnyECGTokenizer
-from ..training.classification import labelled_rows
-from ..training.configs import DataConfig, SourceConfig
-from ..training.label_tasks import LabelTask
-from ..training.leaks import RowKey, keys_of, refuse_shared, row_keys, without_copies
-from ..training.sources import (
+from ...corpora.signal_feature import ECG_FORMAT
+from ...models.anyecg import AnyECGTokenizer
+from ...training.classification import labelled_rows
+from ...training.configs import DataConfig, SourceConfig
+from ...training.label_tasks import LabelTask
+from ...training.leaks import RowKey, keys_of, refuse_shared, row_keys, without_copies
+from ...training.sources import (
     DataFacts,
     TrainingRows,
     cleaned_source,
@@ -33,8 +33,8 @@ from ..training.sources import (
     window_patches,
     without_leaks,
 )
-from .metrics import one_hot
-from .patient_means import patient_of
+from ..metrics import one_hot
+from ..patient_means import patient_of
 
 _FACTS = ("corpus", "patient_id", "age_years", "sex", "labels", "native_labels", "superclasses")
 

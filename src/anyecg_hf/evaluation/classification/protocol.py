@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluating a classification task: the whole protocol, from a configuration to `results.json`.
 
-    python -m anyecg_hf.evaluation.classification_protocol --config superclass.yaml
+    python -m anyecg_hf.evaluation.classification.protocol --config superclass.yaml
 
 or `anyecg evaluate --config superclass.yaml`.
 """
@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from ..training.config_files import parse_config
-from ..training.label_tasks import label_task
-from ..training.run_folder import library_versions
-from ..training.sources import window_patches
-from .checkpoints import evaluation_device, refuse_seen_records
-from .evaluation_configs import ROWS, EvaluationConfig
+from ...training.config_files import parse_config
+from ...training.label_tasks import label_task
+from ...training.run_folder import library_versions
+from ...training.sources import window_patches
+from ..checkpoints import evaluation_device, refuse_seen_records
+from ..evaluation_configs import ROWS, EvaluationConfig
+from ..metrics import reliability_curve, top_class_reliability
+from ..results_folder import new_results_folder
 from .figures import (
     CALIBRATION,
     CLASS_FIGURES,
@@ -35,9 +37,7 @@ from .figures import (
     figure_interval,
     row_figures,
 )
-from .metrics import reliability_curve, top_class_reliability
 from .result_files import write_results
-from .results_folder import new_results_folder
 from .robustness import RobustnessTest
 from .subgroups_of_rows import subgroup_figures
 from .table_rows import TITLES, FittedRow, Models, RowFitter, checkpoint_classes, load_models

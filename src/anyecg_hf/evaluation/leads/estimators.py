@@ -20,9 +20,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from ..models.anyecg import AnyECGForLeadReconstruction
-from ..models.anyecg.lead_estimation_anyecg import LeadEstimator, PatchKinds
-from ..training.windows import Batch
+from ...models.anyecg import AnyECGForLeadReconstruction
+from ...models.anyecg.lead_estimation_anyecg import LeadEstimator, PatchKinds
+from ...training.windows import Batch
 
 TITLES = {
     "given": "the noised lead as it is",

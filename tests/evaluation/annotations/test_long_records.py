@@ -11,9 +11,9 @@ from tests.training.small_runs import write_backbone
 from tests.training.written_annotations import annotated_row
 from tests.training.written_sources import write_source
 
+from anyecg_hf.evaluation.annotations.long_records import evaluate_long_records
+from anyecg_hf.evaluation.annotations.token_labels import evaluate_token_labels
 from anyecg_hf.evaluation.evaluation_configs import EvaluationConfig
-from anyecg_hf.evaluation.long_records import evaluate_long_records
-from anyecg_hf.evaluation.token_labels import evaluate_token_labels
 from anyecg_hf.training.configs import DataConfig, TaskConfig
 
 

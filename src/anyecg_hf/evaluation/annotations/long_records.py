@@ -3,7 +3,7 @@
 """
 Evaluating answers about long records: which beats, or which rhythms, occur in a record, and in each of its minutes.
 
-    python -m anyecg_hf.evaluation.long_records --config long_rhythm.yaml
+    python -m anyecg_hf.evaluation.annotations.long_records --config long_rhythm.yaml
 
 Cross-validation over the patients of `data.train` (`cross_validation`), labels of `training.annotation_labels`. Rows:
 
@@ -29,13 +29,13 @@ import datasets
 import numpy as np
 import torch
 
-from ..models.anyecg import AnyECGForLongRecordClassification, AnyECGModel
-from ..training.adapters import AdaptationConfig
-from ..training.codes import weights_digest
-from ..training.config_files import parse_config
-from ..training.configs import LONG_TASKS, FinetuningConfig, OptimiserConfig, RunConfig
-from ..training.leaks import row_keys
-from ..training.long_records import (
+from ...models.anyecg import AnyECGForLongRecordClassification, AnyECGModel
+from ...training.adapters import AdaptationConfig
+from ...training.codes import weights_digest
+from ...training.config_files import parse_config
+from ...training.configs import LONG_TASKS, FinetuningConfig, OptimiserConfig, RunConfig
+from ...training.leaks import row_keys
+from ...training.long_records import (
     LongRecordStage,
     SegmentSettings,
     collate_segments,
@@ -43,17 +43,17 @@ from ..training.long_records import (
     segment_settings,
     without_rare,
 )
-from ..training.loop import run_training
-from ..training.model_configs import load_tokenizer
-from ..training.run_folder import library_versions
-from ..training.sources import DataFacts, TrainingRows, load_rows
-from ..training.token_labels import with_token_labels
-from .checkpoints import evaluation_device, refuse_long_windows, seen_before
+from ...training.loop import run_training
+from ...training.model_configs import load_tokenizer
+from ...training.run_folder import library_versions
+from ...training.sources import DataFacts, TrainingRows, load_rows
+from ...training.token_labels import with_token_labels
+from ..checkpoints import evaluation_device, refuse_long_windows, seen_before
+from ..evaluation_configs import EvaluationConfig
+from ..patient_means import patient_of
+from ..results_folder import new_results_folder
 from .cross_validation import FixedProbe, Fold, caveat, patient_folds, pooled_figures
-from .cross_validation_files import write_cross_validation
-from .evaluation_configs import EvaluationConfig
-from .patient_means import patient_of
-from .results_folder import new_results_folder
+from .result_files import write_cross_validation
 
 logger = logging.getLogger(__name__)
 

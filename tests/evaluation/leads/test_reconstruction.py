@@ -14,9 +14,9 @@ from tests.training.written_sources import cleaned_rows, write_source
 
 from anyecg_hf import AnyECGForLeadReconstruction, AnyECGTokenizer
 from anyecg_hf.evaluation.evaluation_configs import BootstrapConfig, EvaluationConfig
-from anyecg_hf.evaluation.lead_estimators import LeastSquares, identities, kinds_of, mean_of_leads
-from anyecg_hf.evaluation.lead_reconstruction import evaluate_lead_reconstruction, lead_figures
-from anyecg_hf.evaluation.lead_situations import (
+from anyecg_hf.evaluation.leads.estimators import LeastSquares, identities, kinds_of, mean_of_leads
+from anyecg_hf.evaluation.leads.reconstruction import evaluate_lead_reconstruction, lead_figures
+from anyecg_hf.evaluation.leads.situations import (
     PARTS,
     STANDARD_LEADS,
     clean_batch,

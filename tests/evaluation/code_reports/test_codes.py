@@ -12,7 +12,7 @@ import torch
 
 from anyecg_hf.corpora.cleaned import PATCH_FEATURES
 from anyecg_hf.corpora.signal_feature import ECG_FORMAT
-from anyecg_hf.evaluation.codes import report_on_masked_codes, report_on_quantizer
+from anyecg_hf.evaluation.code_reports.codes import report_on_masked_codes, report_on_quantizer
 from anyecg_hf.training.codes import CODES as CODES_FEATURE
 from anyecg_hf.training.masking import draw_mask
 
@@ -207,7 +207,7 @@ class TestMaskedCodeReport:
     def test_copies_take_the_nearest_visible_code_the_earlier_of_two(self, monkeypatch):
         visible = [False, True, False, False, True, False, False, False, True]
         hidden = ~torch.tensor([[visible]])
-        monkeypatch.setattr("anyecg_hf.evaluation.codes.draw_mask", lambda *_: hidden)
+        monkeypatch.setattr("anyecg_hf.evaluation.code_reports.codes.draw_mask", lambda *_: hidden)
         copied = {0: 1, 2: 1, 3: 2, 5: 2, 6: 2, 7: 3}  # 6 lies between two as near
         codes = np.array([[0, 1, 0, 0, 2, 0, 0, 0, 3]])
         held_out = record_with_codes(codes, [0])
@@ -222,7 +222,7 @@ class TestMaskedCodeReport:
     def test_copying_the_previous_code_looks_back_only(self, monkeypatch):
         visible = [False, True, False, False, True]
         hidden = ~torch.tensor([[visible]])
-        monkeypatch.setattr("anyecg_hf.evaluation.codes.draw_mask", lambda *_: hidden)
+        monkeypatch.setattr("anyecg_hf.evaluation.code_reports.codes.draw_mask", lambda *_: hidden)
         # Of the hidden 0, 2 and 3, the first has nothing before it and the others follow the 1.
         held_out = record_with_codes(np.array([[1, 1, 1, 1, 2]]), [0])
         assert self.report(Oracle(), [held_out], [held_out]).copy_previous_accuracy == pytest.approx(2 / 3)

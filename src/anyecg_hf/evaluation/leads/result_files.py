@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .lead_estimators import TITLES
-from .lead_situations import GIVEN, PARTS, STANDARD_LEADS
-from .patient_means import MIN_PATIENTS, shown
-from .results_folder import REPORT_FILE, markdown_table, write_results_json
+from ..patient_means import MIN_PATIENTS, shown
+from ..results_folder import REPORT_FILE, markdown_table, write_results_json
+from .estimators import TITLES
+from .situations import GIVEN, PARTS, STANDARD_LEADS
 
 PICTURE = "three_leads.png"
 _FIGURES = {
@@ -95,7 +95,7 @@ def save_picture(example: Example, sampling_rate: int, path: Path) -> None:
         sampling_rate (`int`): In Hz.
         path (`Path`): A PNG.
     """
-    from ..plotting import plot_ecg, save_figure  # late: the figures can be computed without matplotlib
+    from ...plotting import plot_ecg, save_figure  # late: the figures can be computed without matplotlib
 
     figure = plot_ecg(
         example.clean_mv.astype(np.float32),

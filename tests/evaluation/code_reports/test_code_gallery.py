@@ -13,8 +13,8 @@ from tests.models.tiny import tiny_quantizer_config
 pytest.importorskip("matplotlib")
 
 from anyecg_hf import AnyECGRhythmQuantizer, AnyECGTokenizer
-from anyecg_hf.evaluation import code_gallery
-from anyecg_hf.evaluation.code_gallery import CodeGatherer, load_tokenizer
+from anyecg_hf.evaluation.code_reports import code_gallery
+from anyecg_hf.evaluation.code_reports.code_gallery import CodeGatherer, load_tokenizer
 from anyecg_hf.records import ECGRecord
 from anyecg_hf.records.source import ArraySource
 

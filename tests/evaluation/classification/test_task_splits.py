@@ -6,7 +6,7 @@ import pytest
 from tests.evaluation.small_evaluations import CLASSES, small_data, write_split, written_row
 
 from anyecg_hf import AnyECGTokenizer
-from anyecg_hf.evaluation.task_splits import load_task_data, means_over_windows
+from anyecg_hf.evaluation.classification.task_splits import load_task_data, means_over_windows
 from anyecg_hf.training.configs import TaskConfig
 from anyecg_hf.training.label_tasks import label_task
 from anyecg_hf.training.leaks import LeakError
