@@ -6,7 +6,8 @@ import pytest
 
 from anyecg_hf.evaluation.evaluation_configs import BootstrapConfig
 from anyecg_hf.evaluation.metrics import mean_interval
-from anyecg_hf.evaluation.patient_means import MIN_PATIENTS, patient_mean, shown
+from anyecg_hf.evaluation.patient_means import MIN_PATIENTS, patient_mean, patient_of, shown
+from anyecg_hf.training.leaks import RowKey
 
 VALUES = np.random.default_rng(0).normal(size=(60, 3))
 PATIENTS = [f"p{number // 2}" for number in range(60)]
@@ -44,3 +45,9 @@ def test_a_patient_is_needed_for_every_record():
 def test_means_are_shown_with_what_there_is():
     assert shown(None) == "-"
     assert shown({"estimate": 1.0, "low": 0.5, "high": 1.25}, 2, signed=True) == "+1.00 [+0.50, +1.25]"
+
+
+def test_patients_are_told_apart_across_corpora_and_unknown_ones_by_their_record():
+    assert patient_of(RowKey("ptb-xl", "00003_hr", "3", "aa")) == ("patient", "ptb-xl", "3")
+    unknown = [patient_of(RowKey("georgia", name, None, print_)) for name, print_ in (("E1", "aa"), ("E2", "bb"))]
+    assert unknown == [("record", "georgia", "E1", "aa"), ("record", "georgia", "E2", "bb")]
