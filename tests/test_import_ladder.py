@@ -21,7 +21,10 @@ SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 # From the bottom up; `name.*` is a package and everything inside it. A module may import from its own rung and from
 # those below; imports inside functions count.
 LADDER = (
-    ("version", "windowing", "code_counts", "models.anyecg.presets_anyecg", "models.anyecg.configuration_anyecg"),
+    (
+        *("version", "windowing", "code_counts", "checkpoint_paths"),
+        *("models.anyecg.presets_anyecg", "models.anyecg.configuration_anyecg"),
+    ),
     (
         *("models.anyecg.signal_anyecg", "models.anyecg.cleaning_anyecg", "models.anyecg.inputs_anyecg"),
         *("models.anyecg.batching_anyecg", "models.anyecg.wavelets_anyecg", "models.anyecg.lead_quality_anyecg"),

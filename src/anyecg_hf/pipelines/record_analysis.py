@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from transformers import BatchFeature
 
+from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
 from anyecg_hf.models.anyecg import (
     AnyECGConfig,
     AnyECGForSequenceClassification,
@@ -396,10 +397,9 @@ def _activation(config: AnyECGConfig) -> Callable[[torch.Tensor], torch.Tensor]:
 
 def _check_folder(checkpoint: str | os.PathLike) -> None:
     """Refuses a local path that holds no checkpoint; names on the Hub are left to `transformers`."""
+    refuse_path_to_nothing(checkpoint)
     folder = Path(checkpoint)
     if folder.is_dir():
         missing = [name for name in _CHECKPOINT_FILES if not (folder / name).is_file()]
         if missing:
             raise ValueError(f"{folder} is no AnyECG checkpoint: it lacks {' and '.join(missing)}.")
-    elif folder.exists() or folder.is_absolute() or len(folder.parts) > 2 or str(checkpoint).startswith("."):
-        raise FileNotFoundError(f"there is no checkpoint folder {folder}.")

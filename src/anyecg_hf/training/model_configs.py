@@ -7,12 +7,12 @@ import inspect
 import json
 from collections.abc import Collection
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 
+from anyecg_hf.checkpoint_paths import is_path_to_nothing
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGQuantizerConfig, AnyECGTokenizer
 from anyecg_hf.training.codes import weights_digest
 
@@ -103,9 +103,7 @@ def load_tokenizer(checkpoint: str) -> AnyECGTokenizer:
     Raises:
         `ValueError`: if it is a path to nothing; as a name it would be looked for on the Hub.
     """
-    folder = Path(checkpoint)
-    is_path = folder.is_absolute() or len(folder.parts) > 2 or checkpoint.startswith(".")
-    if is_path and not folder.is_dir():
+    if is_path_to_nothing(checkpoint):
         raise ValueError(f"there is no checkpoint folder {checkpoint!r}. That of an earlier stage is its `final`.")
     return AnyECGTokenizer.from_pretrained(checkpoint)
 

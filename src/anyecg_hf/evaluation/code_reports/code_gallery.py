@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
 from anyecg_hf.corpora.label_sets import arrhythmia_labels
 from anyecg_hf.models.anyecg import AnyECGRhythmQuantizer, AnyECGTokenizer, CleanedECG, ECGWindow
 from anyecg_hf.pipelines.record_analysis import LONG_RECORD_S
@@ -33,10 +34,9 @@ def load_tokenizer(checkpoint: str | os.PathLike) -> AnyECGTokenizer:
         `FileNotFoundError`: if it is a path to nothing.
         `ValueError`: if it has no quantizer, or nothing says how to clean.
     """
+    refuse_path_to_nothing(checkpoint)
     folder = Path(checkpoint)
     if not folder.is_dir():
-        if folder.exists() or folder.is_absolute() or len(folder.parts) > 2 or str(checkpoint).startswith("."):
-            raise FileNotFoundError(f"there is no checkpoint folder {folder}.")
         tokenizer = AnyECGTokenizer.from_pretrained(checkpoint)
     else:
         is_quantizer = _is_quantizer(folder)
