@@ -24,6 +24,7 @@ import torch
 from ...models.anyecg import AnyECGForSequenceClassification, AnyECGModel, AnyECGTokenizer
 from ...pipelines import RecordAnalyzer
 from ...training.adapters import ADAPTER_FILE, load_adapted
+from ...training.codes import weights_digest
 from ...training.label_tasks import LabelTask
 from ..baselines import HandcraftedBaseline, MajorityBaseline, ResNetBaseline, fit_linear_probe
 from ..checkpoints import refuse_different, refuse_long_windows, shared_tokenizer
@@ -42,7 +43,6 @@ from .window_scorers import (
     WindowScorer,
     batches_of_rows,
     extracted,
-    weights_digest,
 )
 
 TITLES = {
@@ -76,7 +76,7 @@ class Models:
         return self.backbone.config if self.backbone is not None else self.classifiers[0].config
 
     def describe(self) -> dict[str, Any]:
-        """SHA-256 of every model."""
+        """SHA-256 of every model's weights."""
         return {
             "finetuned_sha256": [weights_digest(model) for model in self.classifiers],
             "pretrained_sha256": None if self.backbone is None else weights_digest(self.backbone),

@@ -3,7 +3,6 @@
 """Windows -> class probabilities, for every kind of model. What only depends on a window and on fixed weights is
 computed once and kept in the cache of `datasets`."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +16,7 @@ from torch import nn
 from ...corpora.array_feature import BinaryArray
 from ...corpora.signal_feature import ECG_FORMAT
 from ...models.anyecg import AnyECGForSequenceClassification, AnyECGModel
+from ...training.codes import weights_digest
 from ...training.windows import Batch, Row, pad_windows
 from ...version import __version__
 from ..baselines import BeatFeatures, ResNetBaseline, beat_features
@@ -85,13 +85,9 @@ class _Extract:
         return {"features": [_FEATURES["features"].encode_example(vector) for vector in self.extractor(rows)]}
 
 
-def weights_digest(model: nn.Module) -> str:
-    """SHA-256 of a model's configuration and weights."""
-    digest = hashlib.sha256(model.config.to_json_string().encode())
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def _digest_of(model: nn.Module) -> str:
+    """What a model's answers depend on: its weights and its configuration."""
+    return f"{weights_digest(model)} {model.config.to_json_string()}"
 
 
 @dataclass(eq=False)
@@ -106,7 +102,7 @@ class BackboneFeatures:
     backbone: AnyECGModel
 
     def __post_init__(self):
-        self.digest = weights_digest(self.backbone)
+        self.digest = _digest_of(self.backbone)
 
     @torch.no_grad()
     def __call__(self, rows: Sequence[Row]) -> np.ndarray:
@@ -136,7 +132,7 @@ class ClassifierProbabilities:
     columns: list[int]
 
     def __post_init__(self):
-        self.digest = f"{weights_digest(self.model)} {self.is_multi_label} {self.columns}"
+        self.digest = f"{_digest_of(self.model)} {self.is_multi_label} {self.columns}"
 
     @torch.no_grad()
     def __call__(self, rows: Sequence[Row]) -> np.ndarray:
@@ -301,5 +297,4 @@ __all__ = [
     "WindowScorer",
     "batches_of_rows",
     "extracted",
-    "weights_digest",
 ]
