@@ -11,6 +11,7 @@ from anyecg_hf.corpora.label_sets import (
     arrhythmia_labels,
     classes_used,
     corpus_to_snomed,
+    label_vocabulary,
 )
 from anyecg_hf.corpora.label_tables import LABEL_SYSTEMS, SNOMEDLabels, snomed_concepts
 
@@ -281,6 +282,25 @@ class TestClassesUsed:
         assert set(CORPUS_LABEL_SYSTEMS[corpus]) <= set(LABEL_SYSTEMS)
         for label_set in LABEL_SETS:
             assert isinstance(classes_used(corpus, label_set), tuple)
+
+
+class TestVocabulary:
+    def test_it_has_codes_and_native_labels(self):
+        assert {"1AVB", "270492004", "NORM"} <= label_vocabulary("ptb-xl")
+        assert label_vocabulary("georgia") == label_vocabulary("georgia", challenge_layout=True)
+        assert {AF, NSR} <= label_vocabulary("georgia")
+
+    def test_beats_are_those_of_the_corpora_that_use_them(self):
+        assert "(AFIB" in label_vocabulary("mit-bih") and "(AFIB" not in label_vocabulary("incart")
+
+    def test_nothing_can_be_said_in_one_corpus_and_nobody_knows_of_folders(self):
+        assert label_vocabulary("cinc2011") == frozenset() and label_vocabulary("folder") is None
+
+    def test_unknown_corpora_and_layouts_are_refused(self):
+        with pytest.raises(ValueError, match="corpus 'sph2' is unknown"):
+            label_vocabulary("sph2")
+        with pytest.raises(ValueError, match="'sph' is not part of Challenge 2021"):
+            label_vocabulary("sph", challenge_layout=True)
 
 
 class TestCorpusToSNOMED:

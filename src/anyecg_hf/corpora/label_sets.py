@@ -180,20 +180,35 @@ def classes_used(corpus: str, label_set: str, challenge_layout: bool = False) ->
         classes = challenge_classes(int(label_set.removeprefix("challenge-")))
     else:
         raise ValueError(f"label set {label_set!r} is unknown; choose one of {', '.join(LABEL_SETS)}.")
-    codes = _codes_used(_checked_corpus(corpus), challenge_layout)
-    return tuple(item.name for item in classes if codes.intersection(item.codes))
+    vocabulary = label_vocabulary(corpus, challenge_layout) or frozenset()
+    return tuple(item.name for item in classes if not vocabulary.isdisjoint(item.codes))
 
 
 @cache
-def _codes_used(corpus: str, challenge_layout: bool) -> frozenset[str]:
-    system = next(iter(CORPUS_LABEL_SYSTEMS[corpus]), None)
-    if corpus in ("cinc2011", "folder"):
+def label_vocabulary(corpus: str, challenge_layout: bool = False) -> frozenset[str] | None:
+    """
+    All that the records of a corpus can be labelled with.
+
+    Args:
+        corpus (`str`), challenge_layout (`bool`, *optional*, defaults to `False`): As in [`classes_used`].
+
+    Returns:
+        `frozenset[str]` or `None`: SNOMED CT codes and native labels; none for `cinc2011`, which has words for the
+        quality of a record only. `None` for `folder`: nobody knows.
+
+    Raises:
+        ValueError: If there is no such corpus, or the challenge does not include it.
+    """
+    systems = CORPUS_LABEL_SYSTEMS[_checked_corpus(corpus)]
+    if corpus == "folder":
+        return None
+    if not systems:
         return frozenset()
-    if challenge_layout or system == "snomed":
+    if challenge_layout or systems[0] == "snomed":
         return frozenset(code for code, n_records in challenge_counts(corpus).items() if n_records)
-    labels = label_table(system).values()
-    known = [label for label in labels if not isinstance(label, WFDBLabel) or corpus in label.used_by]
-    return frozenset(code for label in known for code in label.codes)
+    table = label_table(systems[0]).items()
+    used = {key: item for key, item in table if not isinstance(item, WFDBLabel) or corpus in item.used_by}
+    return frozenset([*used, *(code for item in used.values() for code in item.codes)])
 
 
 def anomaly(corpus: str, native_labels: Iterable[str], sinus_rate_is_abnormal: bool | None = None) -> bool | None:
@@ -365,4 +380,5 @@ __all__ = [
     "arrhythmia_labels",
     "classes_used",
     "corpus_to_snomed",
+    "label_vocabulary",
 ]

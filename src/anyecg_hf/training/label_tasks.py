@@ -16,13 +16,12 @@ from anyecg_hf.corpora.label_sets import (
     anomaly,
     arrhythmia_labels,
     classes_used,
+    label_vocabulary,
 )
 from anyecg_hf.corpora.label_tables import (
     LABEL_SYSTEMS,
     SUPERCLASSES,
-    WFDBLabel,
     challenge_classes,
-    challenge_counts,
     challenge_labels,
     is_snomed_code,
     label_table,
@@ -229,25 +228,13 @@ _MAKERS = {
 @cache
 def _expressible(corpus: str, names: tuple[str, ...], challenge_layout: bool) -> tuple[tuple[bool, ...], list[str]]:
     """Of which classes a record's silence says that they are absent, and those of which that is assumed only."""
-    vocabulary = _vocabulary(corpus, challenge_layout)
+    try:
+        vocabulary = label_vocabulary(corpus, challenge_layout)
+    except ValueError:  # no corpus of ours, or not part of the challenge: nobody knows
+        vocabulary = None
     doubtful = [name for name in names if vocabulary is None or not _is_of_a_table(name)]
     said = [name in doubtful or not vocabulary.isdisjoint(_written_forms(corpus, [name])) for name in names]
     return tuple(said), doubtful
-
-
-def _vocabulary(corpus: str, challenge_layout: bool) -> frozenset[str] | None:
-    """Codes and native labels that records of a corpus can have, `None` where nobody knows."""
-    system = next(iter(CORPUS_LABEL_SYSTEMS.get(corpus, ())), None)
-    if challenge_layout or system == "snomed":
-        try:
-            return frozenset(code for code, n_records in challenge_counts(corpus).items() if n_records)
-        except ValueError:  # not part of the challenge
-            return None
-    if system is None:  # CinC 2011 has words for the quality of a record only
-        return frozenset() if corpus in CORPUS_LABEL_SYSTEMS else None
-    table = label_table(system).items()
-    used = {key: item for key, item in table if not isinstance(item, WFDBLabel) or corpus in item.used_by}
-    return frozenset([*used, *(code for item in used.values() for code in item.codes)])
 
 
 @cache
