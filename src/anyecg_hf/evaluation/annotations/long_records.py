@@ -18,7 +18,6 @@ say so themselves.
 """
 
 import dataclasses
-import logging
 import sys
 import tempfile
 import time
@@ -29,11 +28,11 @@ import datasets
 import numpy as np
 import torch
 
-from ...models.anyecg import AnyECGForLongRecordClassification, AnyECGModel
+from ...models.anyecg import AnyECGForLongRecordClassification
 from ...training.adapters import AdaptationConfig
 from ...training.codes import weights_digest
 from ...training.config_files import parse_config
-from ...training.configs import LONG_TASKS, FinetuningConfig, OptimiserConfig, RunConfig
+from ...training.configs import LONG_TASKS, FinetuningConfig, OptimiserConfig
 from ...training.leaks import row_keys
 from ...training.long_records import (
     LongRecordStage,
@@ -48,14 +47,13 @@ from ...training.model_configs import load_tokenizer
 from ...training.run_folder import library_versions
 from ...training.sources import DataFacts, TrainingRows, load_rows
 from ...training.token_labels import with_token_labels
-from ..checkpoints import evaluation_device, refuse_long_windows, seen_before
+from ..checkpoints import seen_before
 from ..evaluation_configs import EvaluationConfig
 from ..patient_means import patient_of
 from ..results_folder import new_results_folder
 from .cross_validation import FixedProbe, Fold, caveat, patient_folds, pooled_figures
+from .fold_models import Backbones, fold_run, load_backbones
 from .result_files import write_cross_validation
-
-logger = logging.getLogger(__name__)
 
 MINUTE_S = 60.0
 STEPS = 150
@@ -89,13 +87,9 @@ def evaluate_long_records(config: EvaluationConfig, steps: int = STEPS) -> dict[
     if config.task.name not in LONG_TASKS:
         raise ValueError(f"this protocol is of the tasks {', '.join(LONG_TASKS)}, got {config.task.name!r}.")
     start = time.monotonic()
-    device = evaluation_device(config)
     checkpoint = config.pretrained or config.checkpoints[0]
     tokenizer = load_tokenizer(checkpoint)
-    backbone = AnyECGModel.from_pretrained(checkpoint, dtype=torch.float32).eval().to(device)
-    refuse_long_windows(config.data.window_s, [backbone], tokenizer)
-    torch.manual_seed(config.seeds[0])
-    random = AnyECGModel(backbone.config).eval().to(device)
+    backbones = load_backbones(config, checkpoint, tokenizer)
     minutes = dataclasses.replace(config.task, segment_s=config.task.segment_s or MINUTE_S)
     task = dataclasses.replace(config.task, segment_s=None)
     data = dataclasses.replace(config.data, validation=[], held_out=[])
@@ -107,7 +101,7 @@ def evaluate_long_records(config: EvaluationConfig, steps: int = STEPS) -> dict[
     for name, of in {"segments": minutes, "records": task}.items():
         chosen = dataclasses.replace(training, task=of)
         try:
-            units[name] = _unit(chosen, config, segment_settings(chosen, tokenizer), rows, backbone, random)
+            units[name] = _unit(chosen, config, segment_settings(chosen, tokenizer), rows, backbones)
         except _NothingToTell as reason:
             units[name] = {"refused": str(reason)}
     records = list(dict.fromkeys(row_keys(rows)))
@@ -116,7 +110,7 @@ def evaluate_long_records(config: EvaluationConfig, steps: int = STEPS) -> dict[
         "settings": dataclasses.asdict(config),
         "training": {"steps": steps, "batch_size": _BATCH, "optimiser": dataclasses.asdict(training.optimiser)},
         "versions": library_versions(),
-        "backbone": {"sha256": weights_digest(backbone), **seen_before(checkpoint, records)},
+        "backbone": {"sha256": weights_digest(backbones.trained), **seen_before(checkpoint, records)},
         "units": units,
     }
     results["seconds"] = round(time.monotonic() - start, 1)
@@ -134,16 +128,7 @@ def _training(config: EvaluationConfig, data: Any, checkpoint: str, steps: int) 
         checkpoint=checkpoint,
         task=config.task,
         data=dataclasses.replace(data, batch_size=_BATCH),
-        run=RunConfig(
-            steps=steps,
-            precision="float32",
-            device=config.device,
-            seed=config.seeds[0],
-            save_every=max(steps, 1),
-            keep=1,
-            trackers=[],
-            plots=False,
-        ),
+        run=fold_run(config, steps),
         optimiser=OptimiserConfig(learning_rate=1e-3, weight_decay=0.05, warmup_steps=min(10, steps - 1)),
         adaptation=AdaptationConfig(mode="head"),
     )
@@ -154,17 +139,18 @@ def _unit(
     config: EvaluationConfig,
     settings: SegmentSettings,
     rows: datasets.Dataset,
-    backbone: AnyECGModel,
-    random: AnyECGModel,
+    backbones: Backbones,
 ) -> dict[str, Any]:
     """Records, or segments of them: all rows in all folds."""
     whole = settings
     try:
-        settings, kept = without_rare(settings, {"labelled": embed_records(rows, backbone, settings)}, drop_rare=1)
+        settings, kept = without_rare(
+            settings, {"labelled": embed_records(rows, backbones.trained, settings)}, drop_rare=1
+        )
     except ValueError as error:
         raise _NothingToTell(str(error)) from error
     segments = _complete(kept["labelled"])
-    twins = _like(segments, embed_records(rows, random, whole))
+    twins = _like(segments, embed_records(rows, backbones.random, whole))
     labels = np.stack([np.asarray(row["labels"]) for row in segments.select_columns(["labels"])])
     patients = [patient_of(key) for key in row_keys(segments)]
     if len(set(patients)) < 2:

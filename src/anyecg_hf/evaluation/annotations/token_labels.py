@@ -33,7 +33,7 @@ from ...models.anyecg.modeling_anyecg_tokens import IGNORED_LABEL
 from ...training.annotation_labels import AnnotationTask, annotation_task
 from ...training.codes import weights_digest
 from ...training.config_files import parse_config
-from ...training.configs import TOKEN_TASKS, FinetuningConfig, OptimiserConfig, RunConfig
+from ...training.configs import TOKEN_TASKS, FinetuningConfig, OptimiserConfig
 from ...training.leaks import row_keys
 from ...training.loop import run_training
 from ...training.model_configs import load_tokenizer
@@ -42,12 +42,13 @@ from ...training.sources import DataFacts, TrainingRows, load_rows, window_patch
 from ...training.token_labels import TOKEN_LABELS, TokenLabelStage, count_token_labels, with_token_labels
 from ...training.windows import pad_windows
 from ...windowing import window_spans
-from ..checkpoints import evaluation_device, refuse_long_windows, seen_before
+from ..checkpoints import seen_before
 from ..evaluation_configs import EvaluationConfig
 from ..metrics import one_hot
 from ..patient_means import patient_of
 from ..results_folder import new_results_folder
 from .cross_validation import FixedProbe, Fold, caveat, patient_folds, pooled_figures
+from .fold_models import Backbones, fold_run, load_backbones
 from .result_files import write_cross_validation
 
 STEPS = 200
@@ -80,15 +81,11 @@ def evaluate_token_labels(config: EvaluationConfig, steps: int = STEPS) -> dict[
     if config.task.name not in TOKEN_TASKS:
         raise ValueError(f"this protocol is of the tasks {', '.join(TOKEN_TASKS)}, got {config.task.name!r}.")
     start = time.monotonic()
-    device = evaluation_device(config)
     checkpoint = config.pretrained or config.checkpoints[0]
     tokenizer = load_tokenizer(checkpoint)
     training = _training(config, checkpoint, steps)
     task, rows = _labelled(training, tokenizer)
-    backbone = AnyECGModel.from_pretrained(checkpoint, dtype=torch.float32).eval().to(device)
-    refuse_long_windows(config.data.window_s, [backbone], tokenizer)
-    torch.manual_seed(config.seeds[0])
-    random = AnyECGModel(backbone.config).eval().to(device)
+    backbones = load_backbones(config, checkpoint, tokenizer)
     patches = window_patches(training.data, tokenizer)
     keys = list(row_keys(rows))
     records = list(dict.fromkeys(keys))
@@ -98,8 +95,8 @@ def evaluate_token_labels(config: EvaluationConfig, steps: int = STEPS) -> dict[
         "settings": dataclasses.asdict(config),
         "training": {"steps": steps, "batch_size": _BATCH, "optimiser": dataclasses.asdict(training.optimiser)},
         "versions": library_versions(),
-        "backbone": {"sha256": weights_digest(backbone), **seen_before(checkpoint, records)},
-        "units": {"patches": _figures(training, config, task, rows, patients, (backbone, random), patches)},
+        "backbone": {"sha256": weights_digest(backbones.trained), **seen_before(checkpoint, records)},
+        "units": {"patches": _figures(training, config, task, rows, patients, backbones, patches)},
     }
     results["seconds"] = round(time.monotonic() - start, 1)
     write_cross_validation(results, folder)
@@ -112,16 +109,7 @@ def _training(config: EvaluationConfig, checkpoint: str, steps: int) -> Finetuni
         checkpoint=checkpoint,
         task=config.task,
         data=dataclasses.replace(config.data, validation=[], held_out=[], batch_size=_BATCH),
-        run=RunConfig(
-            steps=steps,
-            precision="float32",
-            device=config.device,
-            seed=config.seeds[0],
-            save_every=max(steps, 1),
-            keep=1,
-            trackers=[],
-            plots=False,
-        ),
+        run=fold_run(config, steps),
         optimiser=OptimiserConfig(
             learning_rate=3e-4, weight_decay=0.05, warmup_steps=min(20, steps - 1), layer_decay=0.8
         ),
@@ -149,11 +137,11 @@ def _figures(
     task: AnnotationTask,
     rows: datasets.Dataset,
     patients: Sequence[Any],
-    backbones: tuple[AnyECGModel, AnyECGModel],
+    backbones: Backbones,
     patches: int,
 ) -> dict[str, Any]:
     labels = [np.asarray(row[TOKEN_LABELS]).astype(np.int64) for row in rows.select_columns([TOKEN_LABELS])]
-    features, random_features = (list(patch_vectors(backbone, rows, patches)) for backbone in backbones)
+    trained, random = (list(patch_vectors(model, rows, patches)) for model in (backbones.trained, backbones.random))
     pooled: dict[str, list[np.ndarray]] = {name: [] for name in TITLES}
     truth, owners = [], []
     folds = patient_folds(patients)
@@ -163,7 +151,7 @@ def _figures(
         truth.append(one_hot(known_test, len(task.class_names)))
         owners += [patients[index] for index in fold.test for _ in range((labels[index] != IGNORED_LABEL).sum())]
         pooled["majority"].append(np.tile(train_truth.mean(axis=0), (len(known_test), 1)))
-        for name, vectors in (("random_probe", random_features), ("probe", features)):
+        for name, vectors in (("random_probe", random), ("probe", trained)):
             probe = FixedProbe.fit(_of_known(vectors, labels, fold.train), train_truth, is_multi_label=False)
             pooled[name].append(probe.scores(_of_known(vectors, labels, fold.test)))
         pooled["finetuned"].append(_of_known(_trained(training, task, rows, fold, patches), labels, fold.test))

@@ -12,7 +12,6 @@ are of the trained model less each other row, over the leads and windows that bo
 """
 
 import dataclasses
-import logging
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,8 +42,6 @@ from ..results_folder import new_results_folder
 from .estimators import TITLES, LeastSquares, identities, mean_of_leads, model_answers
 from .result_files import Example, write_lead_results
 from .situations import PARTS, STANDARD_LEADS, CorruptedBatch, clean_batch, situations, standard_window
-
-logger = logging.getLogger(__name__)
 
 FIGURES = ("psnr_db", "peak_psnr_db", "ssim", "mae_mv", "pearson_r")
 # Of what is exact but for rounding.
