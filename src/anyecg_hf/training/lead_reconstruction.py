@@ -19,6 +19,7 @@ from anyecg_hf.models.anyecg.configuration_anyecg import LEAD_NAMES
 from anyecg_hf.training.configs import FinetuningConfig
 from anyecg_hf.training.lead_corruption import CHEST_LEADS, corrupt_leads
 from anyecg_hf.training.model_configs import load_tokenizer
+from anyecg_hf.training.record_weights import fit_record_weights
 from anyecg_hf.training.sources import TrainingRows, load_rows, window_patches
 from anyecg_hf.training.stage import LossTerm
 from anyecg_hf.training.task_stage import TaskStage
@@ -80,8 +81,8 @@ class LeadReconstructionCollator(WindowCollator):
 
 class LeadReconstructionStage(TaskStage):
     """
-    Trains an [`AnyECGForLeadReconstruction`]. The covariances of its linear part are those of the training rows, evenly
-    chosen where there are very many; of a stream the first ones.
+    Trains an [`AnyECGForLeadReconstruction`]. The covariance and the weights of its linear part are fitted to the
+    training rows, evenly chosen where there are very many; of a stream to the first ones.
 
     Validation restores one missing chest lead a record: `psnr_db` (range: the lead's own peak to peak over the window)
     and `pearson_r` are means over records, and `linear_psnr_db` is that of the linear part alone.
@@ -107,8 +108,8 @@ class LeadReconstructionStage(TaskStage):
         names = tuple(self.tokenizer.lead_names)
         self.data = _with_chest_leads(load_rows(config.data, self.tokenizer), names)
         covariance = model.fit_lead_covariance(covariance_rows(self.data.train))
-        kinds = model.fit_record_kinds(covariance_rows(self.data.train), covariance)
-        model.set_lead_covariance(covariance, kinds)
+        weights = fit_record_weights(covariance_rows(self.data.train), model.config, covariance)
+        model.set_lead_covariance(covariance, weights)
         self.model = self.adapted(model)
         self.by_leads = model.config.reconstruction_loss == "log_mse"
         self.collate = LeadReconstructionCollator(

@@ -18,7 +18,7 @@ from transformers import (
 from .auto_anyecg import AutoModelForECGReconstruction
 from .cleaning_anyecg import CleanedECG
 from .configuration_anyecg import LEAD_NAMES, AnyECGConfig, AnyECGQuantizerConfig
-from .lead_statistics_anyecg import fit_lead_covariance, fit_record_kinds
+from .lead_statistics_anyecg import fit_lead_covariance
 from .modeling_anyecg import AnyECGForMaskedCodeModeling, AnyECGModel, AnyECGPreTrainedModel, masked_code_loss
 from .modeling_anyecg_long_records import AnyECGForLongRecordClassification, AnyECGLongRecordOutput
 from .modeling_anyecg_quantizer import AnyECGQuantizerOutput, AnyECGRhythmQuantizer
@@ -66,6 +66,5 @@ __all__ = [
     "ECGWindow",
     "RecordStatistics",
     "fit_lead_covariance",
-    "fit_record_kinds",
     "masked_code_loss",
 ]

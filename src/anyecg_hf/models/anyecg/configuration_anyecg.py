@@ -211,15 +211,14 @@ class AnyECGConfig(AnyECGArchitectureConfig):
         token_label_level (`str`, *optional*, defaults to `"time"`):
             [`AnyECGForTokenClassification`]: whether there is a label for every patch `"time"`, over all leads, or for
             every `"lead"` and patch.
-        num_record_kinds (`int`, *optional*, defaults to 256):
-            [`AnyECGForLeadReconstruction`]: kinds of records whose leads go together alike, for its linear part.
+        num_record_features (`int`, *optional*, defaults to 64), reconstruction_delays (defaults to `(-6, 0, 6)`):
+            [`AnyECGForLeadReconstruction`]: units that make a record's own weights, and samples its leads are moved by.
         reconstruction_width (`int`, *optional*, defaults to 64), num_reconstruction_layers (`int`, defaults to 6),
         reconstruction_kernel_size (`int`, defaults to 5), reconstruction_stride (`int`, defaults to 3):
             [`AnyECGForLeadReconstruction`]: channels and number of its convolutions, their odd kernel size in frames,
             and samples of a frame, which must divide `patch_size`.
         reconstruction_loss (`str`, *optional*, defaults to `"log_mse"`):
-            [`AnyECGForLeadReconstruction`]: `"mse"` over all that is restored, or `"log_mse"`, the mean logarithm of
-            each lead's error relative to its power.
+            [`AnyECGForLeadReconstruction`]: `"mse"`, or `"log_mse"`, the logarithm of each lead's error per power.
 
     Example:
 
@@ -254,7 +253,8 @@ class AnyECGConfig(AnyECGArchitectureConfig):
     windows_per_forward: int = 16
     freeze_backbone: bool = False
     token_label_level: str = "time"
-    num_record_kinds: int = 256
+    num_record_features: int = 64
+    reconstruction_delays: list[int] | tuple[int, ...] = (-6, 0, 6)
     reconstruction_width: int = 64
     num_reconstruction_layers: int = 6
     reconstruction_kernel_size: int = 5
@@ -295,8 +295,8 @@ class AnyECGConfig(AnyECGArchitectureConfig):
             raise ValueError(f"`reconstruction_loss` must be 'mse' or 'log_mse', got {self.reconstruction_loss!r}.")
         if self.reconstruction_kernel_size % 2 == 0:
             raise ValueError(f"`reconstruction_kernel_size` must be odd, got {self.reconstruction_kernel_size}.")
-        for name in (*_POSITIVE_HEAD_FIELDS, "window_patches", "num_record_kinds"):
-            value, least = getattr(self, name), int(name != "num_record_kinds")
+        for name in (*_POSITIVE_HEAD_FIELDS, "window_patches", "num_record_features"):
+            value, least = getattr(self, name), int(name != "num_record_features")
             if value is not None and value < least:
                 raise ValueError(f"`{name}` must be at least {least}, got {value}.")
         longest = self.trained_window_patches

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .configuration_anyecg import AnyECGConfig
+from .lead_weights_anyecg import RecordWeights
 
 # Directions of the limb leads in the frontal plane, x to the left and y down, in units of lead I. Einthoven's law
 # III = II - I and Goldberger's aVR = -(I + II) / 2, aVL = (I - III) / 2, aVF = (II + III) / 2 follow from them.
@@ -25,11 +26,6 @@ LIMB_DIRECTIONS = {
 # Share of its variance that is added to every lead's own: limb leads depend on each other, and no matrix of them
 # could be inverted without it. On PTB-XL any value from 1e-6 to 1e-3 restores chest leads equally well (within .01 dB).
 _RIDGE = 1e-4
-
-# How alike a record and a kind of records must be: mean squared difference of their covariances, in units of the leads'
-# own variances, that costs a kind a factor of e. And the weight of the mean covariance, in records.
-_KIND_WIDTH = 0.04
-_MEAN_WEIGHT = 2.0
 
 # Octaves in which noise is told from signal. They fade as exp(-(f / edge)^4) and ring for less than the zeros behind a
 # record last, so that its answer does not depend on the length that it is padded to.
@@ -93,8 +89,8 @@ class LeadEstimator(nn.Module):
        also holds for a noised one.
     2. Any other missing lead is its mean under a Gaussian of zero mean, given the clean leads: least squares with the
        matrix that belongs to just those leads. Leads without statistics, `unknown` among them, neither help nor are
-       helped. The covariance is the record's own, as far as its clean leads tell: `covariance` and those of the
-       kinds of records, weighted by how alike they are to that of the clean leads (locally weighted regression).
+       helped. [`RecordWeights`] adds to the matrix what the record's clean leads tell of the person; of missing limb
+       leads, what keeps their identities.
     3. Any other noised lead is least squares plus a share of what the input differs from it. The difference is noise
        and the error of least squares. The Gaussian knows the power of the latter, and the record's clean leads lend it
        their spectrum; the noise is whatever power the difference has beyond it, over all noised patches of the lead.
@@ -105,8 +101,7 @@ class LeadEstimator(nn.Module):
         config ([`AnyECGConfig`]): For the lead vocabulary and the sampling rate.
 
     **Buffers:** `covariance (V, V)` float32 over `config.lead_names`, in squared recording scale, zero for leads
-    without statistics; `kind_covariances (K, V, V)` and `kind_sizes (K,)`, how many records each is of, zero where
-    there are none; `limb_directions (V, 2)`, zero for other leads.
+    without statistics; `limb_directions (V, 2)`, zero for other leads; and those of `record_weights`.
     """
 
     def __init__(self, config: AnyECGConfig):
@@ -115,9 +110,8 @@ class LeadEstimator(nn.Module):
         self.sampling_rate = config.sampling_rate
         count = len(self.lead_names)
         self.register_buffer("covariance", torch.zeros(count, count))
-        self.register_buffer("kind_covariances", torch.zeros(config.num_record_kinds, count, count))
-        self.register_buffer("kind_sizes", torch.zeros(config.num_record_kinds))
         self.register_buffer("limb_directions", self.initial_directions(), persistent=False)
+        self.record_weights = RecordWeights(config)
 
     def initial_directions(self) -> torch.Tensor:
         """`(V, 2)`, for a module that was built without memory."""
@@ -145,20 +139,23 @@ class LeadEstimator(nn.Module):
         """
         with torch.autocast(values.device.type, enabled=False):
             values = values.float()
+            by_identity, identified = self._limb_leads(lead_ids, kinds.clean, values)
+            exact = identified.transpose(1, 2) & kinds.restored
             solution = self._least_squares(values, lead_ids, kinds.clean)
+            own = self.record_weights(values, lead_ids, kinds.clean, self.covariance)
+            own = self.constrain(own, lead_ids, kinds.clean, kinds.missing & ~exact)
+            solution.values = solution.values + own
             estimate = torch.where(kinds.missing[..., None], solution.values, values)
             comparable = kinds.noised & solution.informed
             estimate = torch.where(comparable[..., None], self._denoised(values, solution, comparable), estimate)
-            by_identity, identified = self._limb_leads(lead_ids, kinds.clean, values)
-            exact = identified.transpose(1, 2) & kinds.restored
             return LeadEstimate(torch.where(exact[..., None], by_identity.transpose(1, 2), estimate), exact)
 
     def _least_squares(self, values: torch.Tensor, lead_ids: torch.Tensor, clean: torch.Tensor) -> "_LeastSquares":
-        covariance = self._record_covariance(values, lead_ids, clean)[:, None]  # (B, 1, L, L)
+        covariance = self.covariance[lead_ids[:, :, None], lead_ids[:, None]][:, None]  # (B, 1, L, L)
         variance = covariance.diagonal(dim1=-2, dim2=-1)  # (B, 1, L)
         present = clean.transpose(1, 2) & (variance > 0)  # (B, N, L)
         known = torch.where(present[..., None], values.transpose(1, 2), 0.0)
-        weights = _weights(covariance, present)
+        weights = least_squares_weights(covariance, present)
         error = (variance - (weights * covariance).sum(dim=-1)).clamp(min=0.0)
         # The covariance is that of records of unit power; this one may have another.
         power = known.square().mean(dim=-1).sum(dim=(1, 2))
@@ -167,25 +164,6 @@ class LeadEstimator(nn.Module):
         informed = present.any(dim=-1, keepdim=True) & (variance > 0) & (scale > 0)
         found = (weights @ known, scale * error, informed, known)
         return _LeastSquares(*(each.transpose(1, 2) for each in found))
-
-    def _record_covariance(self, values: torch.Tensor, lead_ids: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-        """Covariance `(B, L, L)` of the leads in records like these."""
-        pairs = lead_ids[:, :, None], lead_ids[:, None]
-        mean = self.covariance[pairs]
-        if not len(self.kind_sizes):
-            return mean
-        kinds = self.kind_covariances[:, *pairs].transpose(0, 1)  # (B, K, L, L)
-        told = clean & (mean.diagonal(dim1=-2, dim2=-1) > 0)[..., None]
-        known = torch.where(told[..., None], values, 0.0).flatten(2)
-        patches = told.float() @ told.float().transpose(-1, -2)
-        own = known @ known.transpose(-1, -2) / (patches * values.shape[-1]).clamp(min=1.0)
-        difference = _in_own_units(kinds, mean[:, None], patches[:, None]) - _in_own_units(own, mean, patches)[:, None]
-        compared = (patches > 0).sum(dim=(1, 2))[:, None].clamp(min=1)
-        distance = difference.square().sum(dim=(2, 3)) / compared
-        nearest = distance.amin(dim=1, keepdim=True)
-        weights = self.kind_sizes * torch.exp((nearest - distance) / _KIND_WIDTH)
-        total = torch.einsum("bk,bklm->blm", weights, kinds) + _MEAN_WEIGHT * mean
-        return total / (weights.sum(dim=1) + _MEAN_WEIGHT)[:, None, None]
 
     def _denoised(self, values: torch.Tensor, solution: "_LeastSquares", places: torch.Tensor) -> torch.Tensor:
         """Least squares and, band by band, what is not noise of how the patches `places (B, L, N)` differ from it."""
@@ -264,21 +242,15 @@ class _LeastSquares:
     known: torch.Tensor
 
 
-def _in_own_units(covariance: torch.Tensor, mean: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+def least_squares_weights(covariance: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     """
-    Covariances `(..., L, L)` in units of the leads' mean variances, brought to the same power; zero where no patch has
-    both leads.
+    Args:
+        covariance (`torch.FloatTensor` of shape `(..., L, L)`): Of the leads.
+        present (`torch.BoolTensor` of shape `(..., L)`): Leads to estimate from.
+
+    Returns:
+        `torch.FloatTensor` of shape `(..., L, L)`: row l holds the weights of the leads that are present for lead l.
     """
-    spread = mean.diagonal(dim1=-2, dim2=-1).clamp(min=1e-12).sqrt()
-    known = patches > 0
-    scaled = torch.where(known, covariance / (spread[..., None] * spread[..., None, :]), 0.0)
-    leads = known.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
-    power = scaled.diagonal(dim1=-2, dim2=-1).sum(dim=-1) / leads.clamp(min=1)
-    return scaled / torch.where(power > 0, power, 1.0)[..., None, None]
-
-
-def _weights(covariance: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """`(B, N, L, L)`: row l holds the weights of the leads that are present `(B, N, L)` for lead l."""
     weight = present.to(covariance.dtype)
     among_present = covariance * weight[..., None] * weight[..., None, :]
     ridge = _RIDGE * covariance.diagonal(dim1=-2, dim2=-1).clamp(min=1e-6)
@@ -314,4 +286,4 @@ def _solve_2x2(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return torch.stack((d * first - b * second, a * second - b * first), dim=-2) / (a * d - b * b)[..., None, :]
 
 
-__all__ = ["LIMB_DIRECTIONS", "LeadEstimate", "LeadEstimator", "PatchKinds"]
+__all__ = ["LIMB_DIRECTIONS", "LeadEstimate", "LeadEstimator", "PatchKinds", "least_squares_weights"]

@@ -3,7 +3,6 @@
 """What training records say of how leads go together, for the linear solution of [`AnyECGForLeadReconstruction`]."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,24 +10,6 @@ from torch import nn
 
 from .configuration_anyecg import UNKNOWN_LEAD
 from .inputs_anyecg import to_numpy
-
-_KMEANS_ITERATIONS = 20
-# Eigenvalues below this share of the largest are zero: limb leads depend on each other.
-_RANK_TOLERANCE = 1e-5
-
-
-@dataclass
-class RecordKinds:
-    """
-    Kinds of records, by how their leads go together.
-
-    Attributes:
-        covariances (`torch.FloatTensor` of shape `(K, V, V)`): Of each kind, over the lead vocabulary.
-        sizes (`torch.FloatTensor` of shape `(K,)`): Records of each kind; zero where there is none.
-    """
-
-    covariances: torch.Tensor
-    sizes: torch.Tensor
 
 
 def fit_lead_covariance(rows: Iterable[Mapping[str, Any]], lead_names: Sequence[str]) -> torch.Tensor:
@@ -64,39 +45,6 @@ def fit_lead_covariance(rows: Iterable[Mapping[str, Any]], lead_names: Sequence[
     return torch.where(told & told[:, None], nearest, 0.0).float()
 
 
-def fit_record_kinds(
-    rows: Iterable[Mapping[str, Any]], lead_names: Sequence[str], covariance: torch.Tensor, count: int, seed: int = 0
-) -> RecordKinds:
-    """
-    Groups training records by the covariance of their leads (k-means), each brought to the same power.
-
-    Args:
-        rows (`Iterable[Mapping]`): As in [`fit_lead_covariance`], the same rows. Those with less than half of the leads
-            are left out; leads that others lack are completed by `covariance`.
-        lead_names (`Sequence[str]`): The vocabulary.
-        covariance (`torch.Tensor` of shape `(V, V)`): From [`fit_lead_covariance`].
-        count (`int`): Kinds, at most.
-        seed (`int`, *optional*, defaults to 0): Of the records that k-means starts from.
-
-    Returns:
-        [`RecordKinds`]: of `count` kinds; with fewer records, some are of none.
-    """
-    mean = covariance.double()
-    leads = mean.diagonal() > 0
-    spread = torch.where(leads, mean.diagonal(), 1.0).sqrt()
-    units = spread[:, None] * spread
-    found = [_own_covariance(*_products(row, number, lead_names), mean, leads) for number, row in enumerate(rows)]
-    records = [record for record in found if record is not None]
-    kinds = RecordKinds(torch.zeros(count, *covariance.shape), torch.zeros(count))
-    if count and records:
-        together = torch.stack(records)
-        groups = _kmeans((together / units).flatten(1), count, seed)
-        for place, group in enumerate(groups.unique()):
-            kinds.covariances[place] = together[groups == group].mean(dim=0)
-            kinds.sizes[place] = (groups == group).sum()
-    return kinds
-
-
 def _products(row: Mapping[str, Any], number: int, lead_names: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
     """Sums of products of the leads' samples, and how many samples they are of, `(V, V)` float64 each."""
     values, mask, lead_ids = (
@@ -112,44 +60,10 @@ def _products(row: Mapping[str, Any], number: int, lead_names: Sequence[str]) ->
     return place.T @ (kept @ kept.T) @ place, place.T @ samples @ place
 
 
-def _own_covariance(
-    products: torch.Tensor, samples: torch.Tensor, mean: torch.Tensor, leads: torch.Tensor
-) -> torch.Tensor | None:
-    """
-    One record's covariance, of the mean's power; `None` if it has too few leads, or is silent. Leads that it lacks are
-    completed by how they follow from the others in the mean, with what is left of them there.
-    """
-    present = (samples.diagonal() > 0) & leads
-    own = (products / samples.clamp(min=1))[present][:, present]
-    power = own.diagonal().sum() / mean.diagonal()[present].sum()
-    if 2 * present.sum() < leads.sum() or not power > 0:
-        return None
-    own = _nearest_covariance(own / power)
-    follows = mean[:, present] @ torch.linalg.pinv(mean[present][:, present], rtol=_RANK_TOLERANCE, hermitian=True)
-    completed = follows @ own @ follows.T + mean - follows @ mean[present]
-    completed[present.nonzero(), present.nonzero().T] = own
-    return _nearest_covariance(completed)
-
-
 def _nearest_covariance(matrix: torch.Tensor) -> torch.Tensor:
     """Without the negative eigenvalues that pairs averaged over different patches may lead to."""
     strengths, directions = torch.linalg.eigh(matrix)
     return (directions * strengths.clamp(min=0.0)) @ directions.T
 
 
-def _kmeans(points: torch.Tensor, count: int, seed: int) -> torch.Tensor:
-    """Group of each point `(R, F)`, int64 `(R,)`."""
-    generator = torch.Generator().manual_seed(seed)
-    centres = points[torch.randperm(len(points), generator=generator)[:count]].clone()
-    groups = torch.cdist(points, centres).argmin(dim=1)
-    for _ in range(_KMEANS_ITERATIONS):
-        for group in groups.unique():
-            centres[group] = points[groups == group].mean(dim=0)
-        moved = torch.cdist(points, centres).argmin(dim=1)
-        if torch.equal(moved, groups):
-            break
-        groups = moved
-    return groups
-
-
-__all__ = ["RecordKinds", "fit_lead_covariance", "fit_record_kinds"]
+__all__ = ["fit_lead_covariance"]

@@ -16,7 +16,8 @@ from transformers.utils.generic import can_return_tuple
 from .configuration_anyecg import AnyECGConfig
 from .layers_anyecg import check_patches, complete_inputs
 from .lead_estimation_anyecg import LeadEstimate, LeadEstimator, PatchKinds
-from .lead_statistics_anyecg import RecordKinds, fit_lead_covariance, fit_record_kinds
+from .lead_statistics_anyecg import fit_lead_covariance
+from .lead_weights_anyecg import RecordWeights
 from .modeling_anyecg import AnyECGModel, AnyECGPreTrainedModel
 
 # The dilation doubles from layer to layer and starts anew after so many: 1.3 s to either side at 100 frames a second.
@@ -167,16 +168,20 @@ class AnyECGReconstructionHead(nn.Module):
         return estimate.values + torch.where(changed[..., None], correction, 0.0), estimate
 
 
-def _check_covariances(covariances: torch.Tensor) -> None:
-    """Raises `ValueError` unless all of `(K, V, V)` are covariances."""
-    covariances = covariances.detach().double().cpu()
-    largest = covariances.abs().amax(dim=(1, 2))
-    asymmetry = (covariances - covariances.mT).abs().amax(dim=(1, 2))
-    if not covariances.isfinite().all() or (asymmetry > 1e-4 * largest).any():
+def _check_covariance(covariance: torch.Tensor, expected: torch.Tensor, leads: int) -> None:
+    """Raises `ValueError` unless it is one of the expected shape."""
+    if covariance.shape != expected.shape:
+        raise ValueError(
+            f"expected a covariance over the {leads} names of `config.lead_names`, of shape {tuple(expected.shape)},"
+            f" got {tuple(covariance.shape)}."
+        )
+    covariance = covariance.detach().double().cpu()
+    largest = covariance.abs().max()
+    if not covariance.isfinite().all() or (covariance - covariance.mT).abs().max() > 1e-4 * largest:
         raise ValueError("a covariance must be finite and symmetric.")
-    lowest = torch.linalg.eigvalsh(covariances)[:, 0]
-    if (lowest < -1e-4 * largest).any():
-        raise ValueError(f"a covariance has no negative eigenvalues, got {float(lowest.min()):g}.")
+    lowest = torch.linalg.eigvalsh(covariance)[0]
+    if lowest < -1e-4 * largest:
+        raise ValueError(f"a covariance has no negative eigenvalues, got {float(lowest):g}.")
 
 
 def _spread(values: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
@@ -191,13 +196,14 @@ class AnyECGForLeadReconstruction(AnyECGPreTrainedModel):
 
     The answer is the linear solution of [`LeadEstimator`] plus a learned correction, which starts at zero: an untrained
     head is least squares for missing leads, and for noised ones a Wiener filter between least squares and the input.
-    The linear solution needs the covariance of the leads over training records, and is better with those of kinds of
-    records ([`set_lead_covariance`]); both are saved with the model. Without them only the identities of limb leads are
-    known. Twice the input gives twice the linear solution.
+    The linear solution needs the covariance of the leads over training records, and is better with weights for each
+    record, which `anyecg finetune` fits ([`set_lead_covariance`]); both are saved with the model. Without them only the
+    identities of limb leads are known. Twice the input gives twice the linear solution.
 
     Args:
-        config ([`AnyECGConfig`]): The architecture, `num_record_kinds`, `reconstruction_width`,
-            `num_reconstruction_layers`, `reconstruction_kernel_size`, `reconstruction_stride`, `reconstruction_loss`.
+        config ([`AnyECGConfig`]): The architecture, `num_record_features`, `reconstruction_delays`,
+            `reconstruction_width`, `num_reconstruction_layers`, `reconstruction_kernel_size`, `reconstruction_stride`,
+            `reconstruction_loss`.
 
     Raises:
         `ValueError`: if `reconstruction_stride` does not divide `patch_size`.
@@ -209,8 +215,7 @@ class AnyECGForLeadReconstruction(AnyECGPreTrainedModel):
 
     >>> tokenizer = AnyECGTokenizer.from_pretrained(TINY)
     >>> model = AnyECGForLeadReconstruction.from_pretrained(TINY)
-    >>> covariance = model.fit_lead_covariance(cleaned_training_records)
-    >>> model.set_lead_covariance(covariance, model.fit_record_kinds(cleaned_training_records, covariance))
+    >>> model.set_lead_covariance(model.fit_lead_covariance(cleaned_training_records))
 
     >>> names = ["I", "II", "V1", "V2", "V3"]
     >>> batch = tokenizer(ecg_mv, sampling_rate=500, lead_names=names, return_tensors="pt")
@@ -234,9 +239,11 @@ class AnyECGForLeadReconstruction(AnyECGPreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, LeadEstimator):
-            for buffer in (module.covariance, module.kind_covariances, module.kind_sizes):
-                init.zeros_(buffer)
+            init.zeros_(module.covariance)
             init.copy_(module.limb_directions, module.initial_directions())
+        elif isinstance(module, RecordWeights):
+            for buffer in module.buffers():
+                init.zeros_(buffer)
         elif getattr(module, "starts_at_zero", False):
             for parameter in module.parameters():
                 init.zeros_(parameter)
@@ -250,45 +257,35 @@ class AnyECGForLeadReconstruction(AnyECGPreTrainedModel):
         """As [`~lead_statistics_anyecg.fit_lead_covariance`], for this model's lead vocabulary."""
         return fit_lead_covariance(rows, list(self.config.lead_names))
 
-    def fit_record_kinds(self, rows: Iterable[Mapping[str, Any]], covariance: torch.Tensor) -> RecordKinds:
-        """As [`~lead_statistics_anyecg.fit_record_kinds`], as many as `config.num_record_kinds` says."""
-        return fit_record_kinds(rows, list(self.config.lead_names), covariance, self.config.num_record_kinds)
-
     @torch.no_grad()
-    def set_lead_covariance(self, covariance: torch.Tensor, kinds: RecordKinds | None = None) -> None:
+    def set_lead_covariance(
+        self, covariance: torch.Tensor, record_weights: Mapping[str, torch.Tensor] | None = None
+    ) -> None:
         """
         Sets what the linear solution is computed with.
 
         Args:
             covariance (`torch.Tensor` of shape `(V, V)`): Over `config.lead_names`, in squared recording scale, zero
                 for leads without statistics; for example from [`fit_lead_covariance`].
-            kinds ([`RecordKinds`], *optional*): Of records, from [`fit_record_kinds`]; none if not given.
+            record_weights (`Mapping[str, torch.Tensor]`, *optional*): Buffers of [`RecordWeights`], fitted for this
+                covariance ([`~anyecg_hf.training.record_weights.fit_record_weights`]); zero if not given.
 
         Raises:
-            `ValueError`: for another shape, or a matrix that is no covariance.
+            `ValueError`: for another shape, a matrix that is no covariance, or weights that are not finite.
         """
-        expected = self.lead_covariance.shape
-        if covariance.shape != expected:
-            raise ValueError(
-                f"expected a covariance over the {len(self.config.lead_names)} names of `config.lead_names`, of shape"
-                f" {tuple(expected)}, got {tuple(covariance.shape)}."
-            )
         estimator = self.reconstruction_head.lead_estimator
-        if kinds is None:
-            kinds = RecordKinds(torch.zeros_like(estimator.kind_covariances), torch.zeros_like(estimator.kind_sizes))
-        found = tuple(kinds.covariances.shape), tuple(kinds.sizes.shape)
-        wanted = tuple(estimator.kind_covariances.shape), tuple(estimator.kind_sizes.shape)
-        if found != wanted:
-            raise ValueError(
-                f"expected {self.config.num_record_kinds} kinds of records (`config.num_record_kinds`) with covariances"
-                f" and sizes of shapes {wanted}, got {found}."
-            )
-        if not kinds.sizes.isfinite().all() or (kinds.sizes < 0).any():
-            raise ValueError("sizes of kinds of records must be finite and at least 0.")
-        _check_covariances(torch.cat((covariance[None], kinds.covariances.to(covariance.device))))
+        _check_covariance(covariance, estimator.covariance, len(self.config.lead_names))
+        buffers = dict(estimator.record_weights.named_buffers())
+        given = {name: torch.zeros_like(buffer) for name, buffer in buffers.items()}
+        given = given if record_weights is None else dict(record_weights)
+        expected, found = ({name: tuple(value.shape) for name, value in each.items()} for each in (buffers, given))
+        if found != expected:
+            raise ValueError(f"expected record weights of the shapes {expected}, got {found}.")
+        if not all(value.isfinite().all() for value in given.values()):
+            raise ValueError("record weights must be finite.")
         estimator.covariance.copy_(covariance)
-        estimator.kind_covariances.copy_(kinds.covariances)
-        estimator.kind_sizes.copy_(kinds.sizes)
+        for name, buffer in buffers.items():
+            buffer.copy_(given[name])
 
     @can_return_tuple
     def forward(
