@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from anyecg_hf.models.anyecg import AnyECGTokenizer
+from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGTokenizer
 
 _WEIGHTS = ("model.safetensors", "quantizer/model.safetensors")
 # Parts of the names of what is not rounded.
@@ -42,14 +42,15 @@ def pack_checkpoint(
         `ValueError`: if a weight is too large for `stored_dtype`, or is not finite, or a head is of another backbone.
     """
     trained, folder = Path(trained), Path(folder)
+    files = {name: load_file(trained / name) for name in _WEIGHTS}
+    own = files[_WEIGHTS[0]]
+    for head in heads:
+        own |= _head_weights(Path(head), trained, own)
+    rounded = {name: _rounded(weights, stored_dtype, name) for name, weights in files.items()}
     AnyECGTokenizer.from_pretrained(trained).save_pretrained(folder)
     (folder / "config.json").write_bytes((trained / "config.json").read_bytes())
-    for name in _WEIGHTS:
-        weights = load_file(trained / name)
-        if name == _WEIGHTS[0]:
-            for head in heads:
-                weights |= _head_weights(Path(head), trained, weights)
-        save_file(_rounded(weights, stored_dtype, name), folder / name, metadata={"format": "pt"})
+    for name, weights in rounded.items():
+        save_file(weights, folder / name, metadata={"format": "pt"})
     (folder / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n")
 
 
@@ -62,11 +63,15 @@ def _head_weights(folder: Path, trained: Path, weights: dict[str, torch.Tensor])
             f"{folder} has another backbone than {trained}: `{other[0]}` differs. Train its head with"
             " `adaptation.mode: head`, starting from that checkpoint."
         )
-    fields, kept = (json.loads((place / "config.json").read_text()) for place in (folder, trained))
-    changed = sorted(name for name in fields if name.startswith("reconstruction_") and fields[name] != kept.get(name))
+    fields, kept = (AnyECGConfig.from_pretrained(place).to_dict() for place in (folder, trained))
+    changed = [name for name in sorted(fields) if _is_of_head(name) and fields[name] != kept[name]]
     if changed:
-        raise ValueError(f"{folder} has `{changed[0]}` {fields[changed[0]]!r}, {trained} {kept.get(changed[0])!r}.")
+        raise ValueError(f"{folder} has `{changed[0]}` {fields[changed[0]]!r}, {trained} {kept[changed[0]]!r}.")
     return {name: value for name, value in found.items() if name not in weights}
+
+
+def _is_of_head(field: str) -> bool:
+    return "reconstruction" in field or field == "num_record_features"
 
 
 def _rounded(weights: dict[str, torch.Tensor], dtype: torch.dtype, file: str) -> dict[str, torch.Tensor]:

@@ -8,8 +8,8 @@ The rows of corrupted-lead generation. Each restores patches from the clean ones
 - `least_squares`: every lead from those that are clean at that time, by the matrix that is best on the training
   records: one fixed matrix in each of the situations (a) to (c), in (d) one for every set of clean leads.
 - `identities`: limb leads from two or more clean ones, by Einthoven's and Goldberger's identities; nothing else.
-- `linear`: the model before any training, which is its linear part: least squares, for noised leads a Wiener filter
-  between it and the input, and the identities.
+- `linear`: the model without its correction, from where that is trained: least squares with weights of each record's
+  own, for noised leads a Wiener filter between it and the input, and the identities.
 - `trained`: the model.
 """
 
@@ -29,7 +29,7 @@ TITLES = {
     "mean": "mean of the clean leads",
     "least_squares": "least squares on the clean leads",
     "identities": "Einthoven, Goldberger",
-    "linear": "ours, untrained (linear part)",
+    "linear": "ours, linear part alone",
     "trained": "ours",
 }
 # Singular values of a covariance below this share of the largest say nothing: limb leads depend on each other.
