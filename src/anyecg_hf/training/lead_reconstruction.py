@@ -108,6 +108,7 @@ class LeadReconstructionStage(TaskStage):
         names = tuple(self.tokenizer.lead_names)
         self.data = _with_chest_leads(load_rows(config.data, self.tokenizer), names)
         covariance = model.fit_lead_covariance(covariance_rows(self.data.train))
+        logger.info("record weights of the linear part are fitted to the training rows")
         weights = fit_record_weights(covariance_rows(self.data.train), model.config, covariance)
         model.set_lead_covariance(covariance, weights)
         self.model = self.adapted(model)
