@@ -54,7 +54,7 @@ LADDER = (
         *("evaluation.evaluation_configs", "evaluation.checkpoints", "evaluation.patient_means"),
         "evaluation.results_folder",
     ),
-    ("evaluation.*", "pipelines.*", "hub.*"),
+    ("evaluation.*", "pipelines.*", "hub.*", "deployment.*"),
     ("",),  # the package's `__init__`: only the command line may import from it
     ("cli.*",),
 )
@@ -73,6 +73,7 @@ CORE_LIBRARIES = {"torch", "transformers", "safetensors", "huggingface_hub", "nu
 
 OPTIONAL_LIBRARIES = {
     *("wfdb", "pyedflib", "pydicom", "datasets", "pyarrow", "pandas", "accelerate", "peft", "sklearn"),
+    *("onnx", "onnxruntime", "onnxscript"),
     *("h5py", "ecgdatakit", "defusedxml", "xmltodict", "requests", "ray", "matplotlib", "neurokit2"),
 }
 

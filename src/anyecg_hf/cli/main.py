@@ -16,6 +16,7 @@ from anyecg_hf.cli import (
     embed,
     env,
     evaluate,
+    export,
     finetune,
     inspect,
     pretrain,
@@ -25,7 +26,10 @@ from anyecg_hf.cli import (
 )
 from anyecg_hf.version import __version__
 
-COMMANDS = (run, inspect, embed, tokenize, codebook, corpora, train_quantizer, pretrain, finetune, evaluate, env)
+COMMANDS = (
+    *(run, inspect, embed, tokenize, codebook, corpora),
+    *(train_quantizer, pretrain, finetune, evaluate, export, env),
+)
 
 DESCRIPTION = """AnyECG on your recordings: rhythm codes, embeddings, class probabilities and pictures.
 

@@ -291,7 +291,8 @@ class AnyECGRhythmQuantizer(AnyECGQuantizerPreTrainedModel):
         self.quantizer.update_codebook()
 
     def _warn_if_untrained(self) -> None:
-        if not bool(self.quantizer.started):
+        # A graph that is compiled or exported cannot ask.
+        if not torch.compiler.is_compiling() and not bool(self.quantizer.started):
             logger.warning_once(
                 "This quantizer's codebook was never started: its codes are random. Train it and call"
                 " `update_codebook()` after every optimiser step, beyond `codebook_warmup_updates`."
