@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 LADDER = (
     (
         *("version", "windowing", "code_counts", "checkpoint_paths"),
-        *("models.anyecg.presets_anyecg", "models.anyecg.configuration_anyecg"),
+        *("models.anyecg.requirements_anyecg", "models.anyecg.presets_anyecg", "models.anyecg.configuration_anyecg"),
     ),
     (
         *("models.anyecg.signal_anyecg", "models.anyecg.cleaning_anyecg", "models.anyecg.inputs_anyecg"),
@@ -46,7 +46,7 @@ LADDER = (
         "models.anyecg.auto_anyecg",
     ),
     ("models.anyecg.tokenization_anyecg",),
-    ("models", "models.anyecg", "models.openecg.*", "peft_registration"),
+    ("models.anyecg.entry_anyecg", "models", "models.anyecg", "models.openecg.*", "peft_registration"),
     ("records.*", "corpora.*", "plotting.*"),
     ("evaluation.metrics.*", "evaluation.baselines.*", "evaluation.noise"),
     ("training.*",),

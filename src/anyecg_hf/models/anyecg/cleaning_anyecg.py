@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pywt
 
+from .requirements_anyecg import pywt
 from .signal_anyecg import (
     assess_leads,
     count_patches,

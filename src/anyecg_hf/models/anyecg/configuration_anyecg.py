@@ -5,12 +5,12 @@
 from dataclasses import fields
 from typing import Any
 
-import pywt
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
-from .presets_anyecg import LEAD_NAMES, PRESETS, UNKNOWN_LEAD, WAVELET_BAND_STD
+from .presets_anyecg import IS_REMOTE_CODE, LEAD_NAMES, PRESETS, UNKNOWN_LEAD, WAVELET_BAND_STD
+from .requirements_anyecg import pywt
 
 TIME_ENCODINGS = ("learned", "rotary")
 
@@ -93,6 +93,12 @@ class AnyECGArchitectureConfig(PreTrainedConfig):
     rotary_base: float | int = 10000.0
     codebook_size: int = 8192
     num_quantizers: int = 1
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        # With the package its own classes load a checkpoint, and what they save has no code beside it.
+        if not IS_REMOTE_CODE:
+            kwargs.pop("auto_map", None)
+        super().__post_init__(**kwargs)
 
     @property
     def head_size(self) -> int:
@@ -440,11 +446,4 @@ class AnyECGQuantizerConfig(AnyECGArchitectureConfig):
             raise ValueError(f"`wavelet_band_std` needs a positive number for each of {self.wavelet_bands}, got {std}.")
 
 
-__all__ = [
-    "LEAD_NAMES",
-    "PRESETS",
-    "UNKNOWN_LEAD",
-    "AnyECGArchitectureConfig",
-    "AnyECGConfig",
-    "AnyECGQuantizerConfig",
-]
+__all__ = ["LEAD_NAMES", "PRESETS", "UNKNOWN_LEAD", "AnyECGArchitectureConfig", "AnyECGConfig", "AnyECGQuantizerConfig"]

@@ -10,7 +10,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .attention_anyecg import eager_attention_forward
+from .attention_anyecg import CARDIO_SPARSE, cardio_sparse_attention_forward, eager_attention_forward
 from .configuration_anyecg import AnyECGArchitectureConfig
 
 
@@ -283,6 +283,9 @@ class AnyECGAttention(nn.Module):
         if rotary is not None:
             query, key = rotate(query, *rotary), rotate(key, *rotary)
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
+        if implementation == CARDIO_SPARSE:
+            # Code beside other checkpoints registers its own under this name; masks are for the function of their code.
+            attend = cardio_sparse_attention_forward
         output, weights = attend(
             self,
             query,

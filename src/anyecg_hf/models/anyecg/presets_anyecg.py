@@ -4,6 +4,11 @@
 
 from typing import Any
 
+from transformers.utils import TRANSFORMERS_DYNAMIC_MODULE_NAME
+
+# Whether this is the code beside a checkpoint, run with `trust_remote_code=True`, rather than the package.
+IS_REMOTE_CODE = __name__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}.")
+
 # Part of every checkpoint: `lead_ids` index into this list, so the order is fixed for ever and new names go to the end.
 LEAD_NAMES = (
     *("I", "II", "III", "aVR", "aVL", "aVF"),
@@ -34,4 +39,4 @@ PRESETS: dict[str, dict[str, Any]] = {
     "xl": {"hidden_size": 2048, "num_hidden_layers": 34, "num_attention_heads": 32, "intermediate_size": 8192},
 }
 
-__all__ = ["LEAD_NAMES", "PRESETS", "UNKNOWN_LEAD", "WAVELET_BAND_STD"]
+__all__ = ["IS_REMOTE_CODE", "LEAD_NAMES", "PRESETS", "UNKNOWN_LEAD", "WAVELET_BAND_STD"]

@@ -14,11 +14,11 @@ from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
-import pywt
 from scipy.fft import dct, idct
 
 from .configuration_anyecg import LEAD_NAMES
 from .lead_quality_anyecg import MAX_PLAUSIBLE_DEVIATION_MV, RailWatch, judge_leads, live_leads, refuse_infinite
+from .requirements_anyecg import pywt
 
 MILLIVOLTS_PER_UNIT = {"V": 1e3, "mV": 1.0, "uV": 1e-3, "µV": 1e-3, "μV": 1e-3, "nV": 1e-6}
 

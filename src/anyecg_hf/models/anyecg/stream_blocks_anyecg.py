@@ -14,11 +14,11 @@ from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import pywt
 from scipy.fft import irfft, next_fast_len
 
 from .cleaning_anyecg import CleaningSettings, resample_mask, to_patch_rate
 from .lead_quality_anyecg import MAX_PLAUSIBLE_DEVIATION_MV, refuse_infinite
+from .requirements_anyecg import pywt
 from .signal_anyecg import (
     anti_aliasing_filter,
     check_sampling_rate,

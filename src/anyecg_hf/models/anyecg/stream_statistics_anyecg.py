@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import pywt
 
 from .cleaning_anyecg import (
     MIN_SCALE_MV,
@@ -18,6 +17,7 @@ from .cleaning_anyecg import (
     gap_patches,
 )
 from .lead_quality_anyecg import MAX_PLAUSIBLE_DEVIATION_MV, RailWatch, judge_leads
+from .requirements_anyecg import pywt
 from .signal_anyecg import near_missing, noise_band_level, soft_threshold_denoise, wavelet_coefficients
 from .stream_blocks_anyecg import BlockGrid, ECGSource, FilteredBlock, Window, filter_block, read_blocks
 

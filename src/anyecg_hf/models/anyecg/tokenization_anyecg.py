@@ -16,6 +16,7 @@ from .batching_anyecg import pad_features, patches_within
 from .cleaning_anyecg import CleanedECG, CleaningSettings, clean_record
 from .configuration_anyecg import LEAD_NAMES
 from .inputs_anyecg import as_records, as_signal, resolve_lead_names, spread, spread_lead_names, unpack_record
+from .presets_anyecg import IS_REMOTE_CODE
 from .signal_anyecg import check_sampling_rate, millivolts_per_unit
 from .streaming_anyecg import ECGSource, ECGWindow, ECGWindowStream, stream_windows
 
@@ -89,6 +90,8 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
     ):
         for fixed in ("feature_size", "padding_value"):  # stored by the base class, not open to choice
             kwargs.pop(fixed, None)
+        if not IS_REMOTE_CODE:  # as in the configs
+            kwargs.pop("auto_map", None)
         if not kwargs.keys() <= _LIBRARY_FIELDS:
             raise TypeError(f"unknown arguments of AnyECGTokenizer: {sorted(kwargs.keys() - _LIBRARY_FIELDS)}.")
         super().__init__(feature_size=patch_size, sampling_rate=sampling_rate, padding_value=0.0, **kwargs)

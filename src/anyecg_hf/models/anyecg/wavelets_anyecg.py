@@ -9,8 +9,9 @@ builds: one place for the mathematics, any wavelet, any border mode.
 from functools import lru_cache
 
 import numpy as np
-import pywt
 import torch
+
+from .requirements_anyecg import pywt
 
 
 @lru_cache(maxsize=16)
