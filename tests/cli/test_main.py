@@ -29,6 +29,7 @@ OPTIONS = {
     "pretrain": (*TRAINING, "--tokenizer", "--masking"),
     "finetune": (*TRAINING, "--checkpoint", "--task.name", "--adaptation.mode", "--lora"),
     "evaluate": ("--config", "--output_dir", "--task.name", "--data.held_out", "--checkpoint", "--robustness.noise"),
+    "export": ("--onnx", "--torch-export", "--output", "--model", "--part", "--int8", "--json"),
     "env": ("--json",),
 }
 
