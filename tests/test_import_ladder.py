@@ -23,7 +23,8 @@ SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 LADDER = (
     (
         *("version", "windowing", "code_counts", "checkpoint_paths"),
-        *("models.anyecg.requirements_anyecg", "models.anyecg.presets_anyecg", "models.anyecg.configuration_anyecg"),
+        *("models.anyecg.requirements_anyecg", "models.anyecg.presets_anyecg", "models.anyecg.limits_anyecg"),
+        "models.anyecg.configuration_anyecg",
     ),
     (
         *("models.anyecg.signal_anyecg", "models.anyecg.cleaning_anyecg", "models.anyecg.inputs_anyecg"),

@@ -9,6 +9,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
+from .limits_anyecg import check_label_count, check_sizes
 from .presets_anyecg import IS_REMOTE_CODE, LEAD_NAMES, PRESETS, UNKNOWN_LEAD, WAVELET_BAND_STD
 from .requirements_anyecg import pywt
 
@@ -121,12 +122,15 @@ class AnyECGArchitectureConfig(PreTrainedConfig):
         """Index of the lead `unknown` in `lead_names`."""
         return list(self.lead_names).index(UNKNOWN_LEAD)
 
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> "AnyECGArchitectureConfig":
+        """As [`~PreTrainedConfig.from_dict`]. Raises `ValueError` for an absurd number of labels."""
+        check_label_count({**config_dict, **kwargs})
+        return super().from_dict(config_dict, **kwargs)
+
     def validate_architecture(self) -> None:
         """Refuses impossible shapes. Raises `ValueError` that names the fields and their values."""
-        for name in _POSITIVE_FIELDS:
-            value = getattr(self, name)
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        check_sizes(self)
         if self.time_tolerance < 0:
             raise ValueError(f"`time_tolerance` is a number of patches and must be >= 0, got {self.time_tolerance}.")
         if self.hidden_size % self.num_attention_heads:
@@ -173,16 +177,6 @@ class AnyECGArchitectureConfig(PreTrainedConfig):
                 f"`patch_norm_groups` ({self.patch_norm_groups}) must divide every entry of `patch_channels`"
                 f" {list(self.patch_channels)}."
             )
-
-
-_POSITIVE_FIELDS = (
-    *("patch_size", "sampling_rate", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
-    *("patch_norm_groups", "max_time_positions", "codebook_size", "num_quantizers"),
-)
-_POSITIVE_HEAD_FIELDS = (
-    *("num_window_layers", "windows_per_forward", "num_reconstruction_layers", "reconstruction_width"),
-    *("reconstruction_kernel_size", "reconstruction_stride"),
-)
 
 
 @strict
@@ -301,10 +295,6 @@ class AnyECGConfig(AnyECGArchitectureConfig):
             raise ValueError(f"`reconstruction_loss` must be 'mse' or 'log_mse', got {self.reconstruction_loss!r}.")
         if self.reconstruction_kernel_size % 2 == 0:
             raise ValueError(f"`reconstruction_kernel_size` must be odd, got {self.reconstruction_kernel_size}.")
-        for name in (*_POSITIVE_HEAD_FIELDS, "window_patches", "num_record_features"):
-            value, least = getattr(self, name), int(name != "num_record_features")
-            if value is not None and value < least:
-                raise ValueError(f"`{name}` must be at least {least}, got {value}.")
         longest = self.trained_window_patches
         if self.time_encoding == "learned" and self.window_patches is not None and self.window_patches > longest:
             raise ValueError(
@@ -409,9 +399,6 @@ class AnyECGQuantizerConfig(AnyECGArchitectureConfig):
 
     def validate_architecture(self) -> None:
         super().validate_architecture()
-        for name in ("num_decoder_layers", "codebook_dim", "codebook_reservoir_size", "kmeans_iterations"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
         if self.codebook_revival_threshold < 0 or self.codebook_warmup_updates < 0:
             raise ValueError(
                 "`codebook_revival_threshold` and `codebook_warmup_updates` must be at least 0, got"
