@@ -6,8 +6,15 @@ import json
 import numpy as np
 import pytest
 import torch
+from tests.models.tiny import tiny_config, tiny_quantizer_config
 
-from anyecg_hf import TINY, AnyECGForSequenceClassification, AnyECGTokenizer
+from anyecg_hf import (
+    TINY,
+    AnyECGForLongRecordClassification,
+    AnyECGForSequenceClassification,
+    AnyECGRhythmQuantizer,
+    AnyECGTokenizer,
+)
 from anyecg_hf.deployment.exported_checkpoint import export_checkpoint, load_whole
 from anyecg_hf.deployment.onnx_files import onnx_session
 
@@ -85,12 +92,35 @@ def test_torch_programs_hold_the_part_that_is_asked_for(tmp_path, batch):
     assert pooled.shape == (1, 192) and pooled.isfinite().all()
 
 
+def test_long_records_are_two_graphs_backbone_and_head(tmp_path):
+    torch.manual_seed(0)
+    model = AnyECGForLongRecordClassification(tiny_config(num_labels=2, window_patches=4)).eval()
+    model.save_pretrained(tmp_path / "checkpoint")
+    tokenizer = AnyECGTokenizer(patch_size=75)
+    tokenizer.quantizer = AnyECGRhythmQuantizer(tiny_quantizer_config())
+    tokenizer.save_pretrained(tmp_path / "checkpoint")
+    exported = export_checkpoint(tmp_path / "checkpoint", tmp_path / "exported", form="torch")
+    assert {"model.pt2", "backbone.pt2", "quantizer.pt2", "export.json"} <= exported.files.keys()
+    backbone, head = (torch.export.load(exported.folder / name).module() for name in ("backbone.pt2", "model.pt2"))
+    torch.manual_seed(1)
+    values, lead_ids = torch.randn(1, 3, 8, 75), torch.tensor([[0, 1, 6]])
+    mask = torch.ones(1, 3, 8).long()
+    windows = [backbone(values[:, :, at : at + 4], mask[:, :, at : at + 4], lead_ids)[1] for at in (0, 4)]
+    (logits,) = head(torch.stack(windows, dim=1), torch.ones(1, 2).bool())
+    with torch.no_grad():
+        expected = model(values, mask, lead_ids).logits
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"form": "tflite"}, "`form` must be one of onnx, torch, got 'tflite'"),
         ({"form": "torch", "int8": True}, "8 bits are for ONNX files"),
-        ({"part": "AnyECGForLeadReconstruction"}, "cannot be exported as a graph: choose `part` among AnyECGModel"),
+        (
+            {"part": "AnyECGForNothing"},
+            "AnyECGForNothing cannot be exported as a graph: choose `part` among AnyECGModel",
+        ),
         (
             {"part": "AnyECGForTokenClassification"},
             "lacks 1 weights of AnyECGForTokenClassification, for example class",

@@ -10,6 +10,7 @@ from tests.models.tiny import tiny_config, tiny_quantizer_config
 
 from anyecg_hf import (
     AnyECGForLeadReconstruction,
+    AnyECGForLongRecordClassification,
     AnyECGForMaskedCodeModeling,
     AnyECGForSequenceClassification,
     AnyECGForTokenClassification,
@@ -17,6 +18,25 @@ from anyecg_hf import (
     AnyECGRhythmQuantizer,
 )
 from anyecg_hf.deployment.graphs import GraphModule, example_inputs, export_graph
+from anyecg_hf.deployment.solvers import solve_by_elimination
+from anyecg_hf.models.anyecg.lead_estimation_anyecg import least_squares_weights
+
+
+def lead_reconstruction() -> AnyECGForLeadReconstruction:
+    """With statistics of six leads, weights for each record and a decoder that is not zero."""
+    lead_names = ["I", "II", "aVF", "V1", "V2", "V4", "unknown"]
+    model = AnyECGForLeadReconstruction(tiny_config(time_encoding="rotary", lead_names=lead_names))
+    generator = torch.Generator().manual_seed(4)
+    leads = torch.zeros(7, 12)
+    leads[:6] = torch.randn(6, 12, generator=generator)
+    buffers = model.reconstruction_head.lead_estimator.record_weights.named_buffers()
+    weights = {name: 0.1 * torch.randn(buffer.shape, generator=generator) for name, buffer in buffers}
+    model.set_lead_covariance(leads @ leads.T, weights)
+    with torch.no_grad():
+        for parameter in model.reconstruction_head.decoder.parameters():
+            parameter.normal_(std=0.1, generator=generator)
+    return model
+
 
 BUILT = {
     "backbone": lambda: AnyECGModel(tiny_config(time_encoding="rotary")),
@@ -27,6 +47,8 @@ BUILT = {
     ),
     "attentive classifier": lambda: AnyECGForSequenceClassification(tiny_config(classifier_pooling="attention")),
     "token classifier": lambda: AnyECGForTokenClassification(tiny_config(num_labels=4)),
+    "lead reconstruction": lambda: lead_reconstruction(),
+    "long records": lambda: AnyECGForLongRecordClassification(tiny_config(num_labels=3)),
     "quantizer": lambda: AnyECGRhythmQuantizer(tiny_quantizer_config()),
     "quantizer of two codebooks": lambda: AnyECGRhythmQuantizer(tiny_quantizer_config(num_quantizers=2)),
 }
@@ -37,7 +59,7 @@ def test_one_graph_serves_every_number_of_records_leads_and_patches(name):
     torch.manual_seed(0)
     model = BUILT[name]().eval()
     graph, module = export_graph(model), GraphModule(model)
-    for shape in ((1, 1, 1), (1, 12, 8), (3, 4, 5)):
+    for shape in ((1, 1, 1), (1, 7, 8), (3, 4, 5)):
         tensors = example_inputs(module, shape)
         with torch.no_grad():
             expected, found = module(*tensors), graph.program.module()(*tensors)
@@ -86,5 +108,17 @@ def test_a_saved_graph_runs_without_this_package(tmp_path):
 
 
 def test_models_without_a_graph_are_refused():
-    with pytest.raises(ValueError, match="AnyECGForLeadReconstruction cannot be exported as a graph: choose one of"):
-        export_graph(AnyECGForLeadReconstruction(tiny_config()))
+    with pytest.raises(ValueError, match="Linear cannot be exported as a graph: choose one of AnyECGModel, AnyECGFor"):
+        export_graph(torch.nn.Linear(1, 1))
+
+
+def test_elimination_finds_the_weights_that_cholesky_finds():
+    generator = torch.Generator().manual_seed(2)
+    factors = torch.randn(5, 1, 6, 8, generator=generator)
+    covariance = factors @ factors.mT
+    present = torch.rand(5, 9, 6, generator=generator) < 0.6
+    wanted = least_squares_weights(covariance, present)
+    assert not wanted[~present.any(dim=-1)].any()
+    for steps in (6, 11):
+        found = solve_by_elimination(covariance, present, steps)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)

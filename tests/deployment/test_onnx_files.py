@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from tests.deployment.test_graphs import lead_reconstruction
 from tests.models.tiny import tiny_config, tiny_quantizer_config
 
 from anyecg_hf import AnyECGForSequenceClassification, AnyECGForTokenClassification, AnyECGRhythmQuantizer
@@ -67,6 +68,21 @@ def test_tokens_and_codes_come_out_too(kind, tmp_path):
         (codes,) = onnx_session(report.path).run(None, dict(zip(report.inputs, map(np.asarray, tensors), strict=True)))
         assert codes.shape == (2, 3, 6) and codes.dtype == np.int64
         assert set(codes[tensors[1].numpy() == 0]) == {-1} and codes.max() > 0
+
+
+def test_leads_are_restored_as_the_model_does(tmp_path):
+    model = lead_reconstruction().eval()
+    report = write_onnx(model, tmp_path / "model.onnx")
+    assert report.inputs == ("input_values", "attention_mask", "lead_ids", "bool_masked_pos", "noised")
+    assert 0 < report.largest_differences["reconstruction"] < 1e-4
+    tensors = dict(zip(report.inputs, example_inputs(GraphModule(model), (2, 7, 6), seed=5), strict=True))
+    with torch.no_grad():
+        expected = model(**tensors)
+    (found,) = onnx_session(report.path).run(None, {name: tensor.numpy() for name, tensor in tensors.items()})
+    wanted = expected.reconstruction.numpy()
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
+    # The learned correction, the record's own weights and the filter of noise are in it.
+    assert np.abs(found - expected.linear_estimate.numpy()).max() > 0.1
 
 
 def test_a_file_that_differs_is_not_left_there(classifier, tmp_path, monkeypatch):

@@ -12,9 +12,14 @@ import torch
 from transformers import AutoConfig, PreTrainedModel
 
 from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
-from anyecg_hf.deployment.graphs import OUTPUTS, GraphModule, export_graph
+from anyecg_hf.deployment.graphs import TENSORS, GraphModule, export_graph
 from anyecg_hf.deployment.onnx_files import OPSET, write_int8, write_onnx
-from anyecg_hf.models.anyecg import AnyECGModel, AnyECGRhythmQuantizer, AnyECGTokenizer
+from anyecg_hf.models.anyecg import (
+    AnyECGForLongRecordClassification,
+    AnyECGModel,
+    AnyECGRhythmQuantizer,
+    AnyECGTokenizer,
+)
 from anyecg_hf.version import __version__
 
 FORMS = ("onnx", "torch")
@@ -27,8 +32,13 @@ _MEANINGS = {
     "attention_mask": "int64 (records, leads, patches): 1 for real patches, 0 for padded or unusable ones",
     "lead_ids": "int64 (records, leads): places in `lead_names`",
     "scale": "float32 (records,): mV that one unit of input_values is",
+    "bool_masked_pos": "bool (records, leads, patches): patches to restore, whose values are not read",
+    "noised": "bool (records, leads, patches): patches to clean",
+    "window_embeddings": "float32 (records, windows, width): `pooler_output` of the backbone for every window",
+    "window_mask": "bool (records, windows): windows with anything real",
     "last_hidden_state": "float32 (records, leads * patches, width): tokens, leads first",
     "pooler_output": "float32 (records, width): mean over real tokens",
+    "reconstruction": "float32 (records, leads, patches, samples): in the units of input_values",
     "codes": "int64 (records, leads, patches): rhythm codes, -1 where masked; with several codebooks one axis more",
 }
 
@@ -84,6 +94,8 @@ def export_checkpoint(
         raise ValueError("8 bits are for ONNX files: pass `form='onnx'`.")
     refuse_path_to_nothing(checkpoint)
     models = {"model": load_whole(checkpoint, part)}
+    if isinstance(models["model"], AnyECGForLongRecordClassification):
+        models["backbone"] = models["model"].anyecg
     tokenizer = AnyECGTokenizer.from_pretrained(checkpoint)
     if tokenizer.quantizer is not None:
         models["quantizer"] = tokenizer.quantizer
@@ -123,7 +135,7 @@ def load_whole(checkpoint: str | os.PathLike, part: str | None = None) -> PreTra
     Raises:
         `ValueError`: for a class that has no graph, or weights that the checkpoint lacks.
     """
-    known = {kind.__name__: kind for kind in OUTPUTS if kind is not AnyECGRhythmQuantizer}
+    known = {kind.__name__: kind for kind in TENSORS if kind is not AnyECGRhythmQuantizer}
     saved_as = (AutoConfig.from_pretrained(checkpoint).architectures or [AnyECGModel.__name__])[0]
     name = part or saved_as
     if name not in known:
@@ -177,6 +189,7 @@ def _description(
 def _logits_of(model: PreTrainedModel) -> str:
     return {
         "AnyECGForSequenceClassification": "(records, labels): before sigmoid or softmax, as `problem_type` says",
+        "AnyECGForLongRecordClassification": "(records, labels): before sigmoid or softmax, as `problem_type` says",
         "AnyECGForTokenClassification": "a value for each label and patch time, before softmax",
         "AnyECGForMaskedCodeModeling": "a value for each code and token, before softmax",
     }.get(type(model).__name__, "")

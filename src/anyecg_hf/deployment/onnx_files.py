@@ -123,7 +123,8 @@ def compare_onnx(
     """
     module, session = GraphModule(model), onnx_session(path)
     found = dict.fromkeys(module.outputs, 0.0)
-    most = largest_shape(model).values()
+    largest = largest_shape(model)
+    most = (largest["records"], largest["leads"], largest["patches"])
     for shape in (tuple(map(min, shape, most)) for shape in shapes):
         tensors = example_inputs(module, shape)
         with torch.no_grad():
@@ -166,9 +167,12 @@ def _difference(expected: np.ndarray, found: np.ndarray) -> float:
 def _convert(graph: Graph) -> "torch.onnx.ONNXProgram":
     from onnxscript import opset20
 
+    # PyTorch's own translations take numbers only, and these depend on sizes that may vary.
     def remainder(value, divisor):
-        # PyTorch's own translation takes numbers only, and the pattern of attention divides by a size that may vary.
         return opset20.Mod(value, opset20.CastLike(divisor, value))
+
+    def product(value, factor):
+        return opset20.Mul(value, opset20.CastLike(factor, value))
 
     with quiet_exporter(), torch.no_grad():
         return torch.onnx.export(
@@ -177,7 +181,10 @@ def _convert(graph: Graph) -> "torch.onnx.ONNXProgram":
             opset_version=OPSET,
             input_names=graph.inputs,
             output_names=graph.outputs,
-            custom_translation_table={torch.ops.aten.remainder.Scalar: remainder},
+            custom_translation_table={
+                torch.ops.aten.remainder.Scalar: remainder,
+                torch.ops.aten.mul.Scalar: product,
+            },
             verbose=False,
         )
 

@@ -112,6 +112,8 @@ class LeadEstimator(nn.Module):
         self.register_buffer("covariance", torch.zeros(count, count))
         self.register_buffer("limb_directions", self.initial_directions(), persistent=False)
         self.record_weights = RecordWeights(config)
+        # Runtimes without a Cholesky decomposition put another solver here.
+        self.solve = least_squares_weights
 
     def initial_directions(self) -> torch.Tensor:
         """`(V, 2)`, for a module that was built without memory."""
@@ -155,7 +157,7 @@ class LeadEstimator(nn.Module):
         variance = covariance.diagonal(dim1=-2, dim2=-1)  # (B, 1, L)
         present = clean.transpose(1, 2) & (variance > 0)  # (B, N, L)
         known = torch.where(present[..., None], values.transpose(1, 2), 0.0)
-        weights = least_squares_weights(covariance, present)
+        weights = self.solve(covariance, present)
         error = (variance - (weights * covariance).sum(dim=-1)).clamp(min=0.0)
         # The covariance is that of records of unit power; this one may have another.
         power = known.square().mean(dim=-1).sum(dim=(1, 2))
@@ -170,15 +172,18 @@ class LeadEstimator(nn.Module):
         difference = torch.where(places[..., None], values - solution.values, 0.0)
         samples = values.shape[2] * values.shape[3]
         length = samples + round(_RINGING_S * self.sampling_rate)
-        spectrum, reference = (torch.fft.rfft(each.flatten(2), n=length) for each in (difference, solution.known))
+        # Whole spectra, not the half that real signals need: ONNX Runtime has no half ones of varying length.
+        padding = (0, length - samples)
+        spectrum, reference = (
+            torch.fft.fft(nn.functional.pad(each.flatten(2), padding)) for each in (difference, solution.known)
+        )
         bands = _bands(length, self.sampling_rate, values.device)
-        power = difference.square().mean(dim=-1).sum(dim=-1, keepdim=True)
-        power = power * _band_shares(spectrum.abs().square(), bands, length)
+        power = difference.square().mean(dim=-1).sum(dim=-1, keepdim=True) * _band_shares(_power(spectrum), bands)
         error = torch.where(places, solution.error_power, 0.0).sum(dim=-1, keepdim=True)
-        error = error * _band_shares(reference.abs().square().sum(dim=1, keepdim=True), bands, length)
+        error = error * _band_shares(_power(reference).sum(dim=1, keepdim=True), bands)
         # error / (error + noise), where noise is what the power exceeds the error by.
         gains = torch.where(error > 0, error / torch.maximum(error, power), 0.0)
-        signal = torch.fft.irfft(spectrum * (gains @ bands), n=length)[..., :samples]
+        signal = torch.fft.ifft(spectrum * (gains @ bands)).real[..., :samples]
         return solution.values + signal.view_as(values)
 
     def _limb_leads(
@@ -251,30 +256,36 @@ def least_squares_weights(covariance: torch.Tensor, present: torch.Tensor) -> to
     Returns:
         `torch.FloatTensor` of shape `(..., L, L)`: row l holds the weights of the leads that are present for lead l.
     """
+    among_present, towards = normal_equations(covariance, present)
+    return torch.cholesky_solve(towards, torch.linalg.cholesky(among_present)).transpose(-1, -2)
+
+
+def normal_equations(covariance: torch.Tensor, present: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Matrix and right side, both `(..., L, L)`, of the system that [`least_squares_weights`] solves."""
     weight = present.to(covariance.dtype)
     among_present = covariance * weight[..., None] * weight[..., None, :]
     ridge = _RIDGE * covariance.diagonal(dim1=-2, dim2=-1).clamp(min=1e-6)
     # Absent leads get a one on the diagonal: the block of the present ones is inverted by itself.
     diagonal = torch.diag_embed(ridge * weight + (1.0 - weight))
-    factor = torch.linalg.cholesky(among_present + diagonal)
-    towards = (covariance * weight[..., None]).expand_as(among_present)
-    return torch.cholesky_solve(towards, factor).transpose(-1, -2)
+    return among_present + diagonal, (covariance * weight[..., None]).expand_as(among_present)
 
 
 def _bands(length: int, sampling_rate: int, device: torch.device) -> torch.Tensor:
-    """Responses of the bands `(K, F)` at the frequencies of a real spectrum; they add up to one."""
-    frequencies = torch.arange(length // 2 + 1, device=device) * (sampling_rate / length)
+    """Responses of the bands `(K, F)` at the frequencies of a spectrum of `length` samples; they add up to one."""
+    places = torch.arange(length, device=device)
+    frequencies = torch.minimum(places, length - places) * (sampling_rate / length)
     edges = torch.tensor(_BAND_EDGES_HZ, device=device)[:, None]
     below = torch.exp(-((frequencies / edges) ** 4))
     everything = torch.ones_like(below[:1])
     return torch.cat((below, everything)) - torch.cat((torch.zeros_like(everything), below))
 
 
-def _band_shares(power: torch.Tensor, bands: torch.Tensor, length: int) -> torch.Tensor:
-    """`(..., K)`: share of every band in the power spectrum `(..., F)` of `length` samples; zero where it is zero."""
-    places = torch.arange(power.shape[-1], device=power.device)
-    # A real spectrum holds one half of a symmetric one: all but the middle and the end count twice.
-    power = torch.where((places == 0) | (2 * places == length), power, 2.0 * power)
+def _power(spectrum: torch.Tensor) -> torch.Tensor:
+    return spectrum.real.square() + spectrum.imag.square()
+
+
+def _band_shares(power: torch.Tensor, bands: torch.Tensor) -> torch.Tensor:
+    """`(..., K)`: share of every band in the power spectrum `(..., F)`; zero where it is zero."""
     total = power.sum(dim=-1, keepdim=True)
     return torch.where(total > 0, power @ bands.square().T / total, 0.0)
 
@@ -286,4 +297,11 @@ def _solve_2x2(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return torch.stack((d * first - b * second, a * second - b * first), dim=-2) / (a * d - b * b)[..., None, :]
 
 
-__all__ = ["LIMB_DIRECTIONS", "LeadEstimate", "LeadEstimator", "PatchKinds", "least_squares_weights"]
+__all__ = [
+    "LIMB_DIRECTIONS",
+    "LeadEstimate",
+    "LeadEstimator",
+    "PatchKinds",
+    "least_squares_weights",
+    "normal_equations",
+]
