@@ -24,6 +24,7 @@ LADDER = (
     (
         *("version", "windowing", "code_counts", "checkpoint_paths"),
         *("models.anyecg.requirements_anyecg", "models.anyecg.presets_anyecg", "models.anyecg.limits_anyecg"),
+        *("models.anyecg.compatibility_anyecg", "models.anyecg.checkpoint_files_anyecg"),
         "models.anyecg.configuration_anyecg",
     ),
     (

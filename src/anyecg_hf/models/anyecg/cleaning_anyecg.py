@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .limits_anyecg import check_cleaning
 from .requirements_anyecg import pywt
 from .signal_anyecg import (
     assess_leads,
@@ -56,18 +57,10 @@ class CleaningSettings:
     denoise_levels: int = 4
 
     def __post_init__(self) -> None:
-        nyquist = self.sampling_rate / 2
+        check_cleaning(self)
         low, high = self.bandpass_low_hz, self.bandpass_high_hz
-        for name, edge in (("bandpass_low_hz", low), ("bandpass_high_hz", high), ("notch_hz", self.notch_hz)):
-            if edge is not None and not 0 < edge <= nyquist:
-                raise ValueError(f"`{name}` must lie between 0 and {nyquist:g} Hz, or be None; got {edge}.")
         if low is not None and high is not None and low >= high:
             raise ValueError(f"`bandpass_low_hz` ({low}) must be below `bandpass_high_hz` ({high}).")
-        if self.patch_size < 2 or self.filter_order < 1 or self.notch_quality <= 0:
-            raise ValueError(
-                "`patch_size` must be at least 2, `filter_order` at least 1 and `notch_quality` positive; got"
-                f" {self.patch_size}, {self.filter_order}, {self.notch_quality}."
-            )
         if self.denoise and self.denoise_wavelet not in pywt.wavelist(kind="discrete"):
             raise ValueError(
                 f"`denoise_wavelet` must be a discrete wavelet of PyWavelets, got {self.denoise_wavelet!r}."

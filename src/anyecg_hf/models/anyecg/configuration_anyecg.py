@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configurations of AnyECG: the backbone and the rhythm quantizer."""
 
+import os
 from dataclasses import fields
 from typing import Any
 
@@ -9,7 +10,9 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
-from .limits_anyecg import check_label_count, check_sizes
+from .checkpoint_files_anyecg import loading
+from .compatibility_anyecg import CONFIG_VERSION, check_config_file, check_config_version
+from .limits_anyecg import check_label_count, check_lead_names, check_sizes
 from .presets_anyecg import IS_REMOTE_CODE, LEAD_NAMES, PRESETS, UNKNOWN_LEAD, WAVELET_BAND_STD
 from .requirements_anyecg import pywt
 
@@ -69,6 +72,8 @@ class AnyECGArchitectureConfig(PreTrainedConfig):
             Codes per codebook, K.
         num_quantizers (`int`, *optional*, defaults to 1):
             Residual codebooks, Q. With more than one, codes have a trailing axis of this length.
+        config_version (`str`, *optional*):
+            Of the file; a later major number is refused.
     """
 
     patch_size: int = 300
@@ -94,6 +99,7 @@ class AnyECGArchitectureConfig(PreTrainedConfig):
     rotary_base: float | int = 10000.0
     codebook_size: int = 8192
     num_quantizers: int = 1
+    config_version: str = CONFIG_VERSION
 
     def __post_init__(self, **kwargs: Any) -> None:
         # With the package its own classes load a checkpoint, and what they save has no code beside it.
@@ -123,13 +129,21 @@ class AnyECGArchitectureConfig(PreTrainedConfig):
         return list(self.lead_names).index(UNKNOWN_LEAD)
 
     @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any):
+        """As in `transformers`; an error names the checkpoint."""
+        with loading(pretrained_model_name_or_path, cls.__name__):
+            return super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+
+    @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> "AnyECGArchitectureConfig":
-        """As [`~PreTrainedConfig.from_dict`]. Raises `ValueError` for an absurd number of labels."""
-        check_label_count({**config_dict, **kwargs})
+        """As [`~PreTrainedConfig.from_dict`]. Raises `ValueError` for what is not of this version or asks too much."""
+        check_config_file(cls, config_dict, [field.name for field in fields(cls)])
+        check_label_count(kwargs)
         return super().from_dict(config_dict, **kwargs)
 
     def validate_architecture(self) -> None:
         """Refuses impossible shapes. Raises `ValueError` that names the fields and their values."""
+        check_config_version(self.config_version, "the configuration")
         check_sizes(self)
         if self.time_tolerance < 0:
             raise ValueError(f"`time_tolerance` is a number of patches and must be >= 0, got {self.time_tolerance}.")
@@ -149,8 +163,7 @@ class AnyECGArchitectureConfig(PreTrainedConfig):
             raise ValueError(f"`time_encoding` must be one of {TIME_ENCODINGS}, got {self.time_encoding!r}.")
         if self.time_encoding == "rotary" and self.head_size % 2:
             raise ValueError(f"Rotary time encoding needs an even head size, got {self.head_size}.")
-        if len(set(self.lead_names)) != len(self.lead_names) or UNKNOWN_LEAD not in self.lead_names:
-            raise ValueError(f"`lead_names` must be unique and hold {UNKNOWN_LEAD!r}, got {list(self.lead_names)}.")
+        check_lead_names(self.lead_names)
         self._validate_patch_encoder()
 
     def _validate_patch_encoder(self) -> None:

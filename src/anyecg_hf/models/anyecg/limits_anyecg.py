@@ -2,8 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How large a configuration may be: a downloaded one must not be able to fill the memory or to hang."""
 
+import math
 import os
+from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
+
+from .presets_anyecg import UNKNOWN_LEAD
 
 # Lifts the upper bounds, for who builds such a model on purpose.
 ANY_SIZE_VARIABLE = "ANYECG_ALLOW_ANY_SIZE"
@@ -38,6 +43,13 @@ MOST_ENTRIES = {"patch_channels": 16, "patch_strides": 16, "lead_names": 4096, "
 MOST_LABELS = 100_000
 MOST_PARAMETERS = 2 * 10**10
 
+# Least and most of what a tokenizer's cleaning is told; the rate's least is that of a record.
+WHOLE_CLEANING_NUMBERS = {"sampling_rate": (50, 20_000), "patch_size": (2, 2**20), "filter_order": (1, 10)}
+CLEANING_NUMBERS = {"bandpass_low_hz": 1e-3, "bandpass_high_hz": 1e-3, "notch_hz": 1e-3}
+MOST_NOTCH_QUALITY = 1000
+MOST_DENOISE_LEVELS = 20
+LONGEST_PATCH_S = 60
+
 
 def check_sizes(config: Any) -> None:
     """
@@ -56,6 +68,10 @@ def check_sizes(config: Any) -> None:
             raise ValueError(f"`{name}` must be at least {least}, got {value}.")
         if value is not None and limited and value > most:
             raise ValueError(_absurd(name, value, most))
+    for name, value in vars(config).items():
+        for number in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ValueError(f"`{name}` must be finite, got {value}.")
     if not limited:
         return
     for name, most in MOST_ENTRIES.items():
@@ -69,6 +85,62 @@ def check_sizes(config: Any) -> None:
     parameters = layers * config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
     if parameters > MOST_PARAMETERS:
         raise ValueError(_absurd("parameters of the layers", parameters, MOST_PARAMETERS))
+
+
+def check_cleaning(settings: Any) -> None:
+    """
+    Refuses settings of the cleaning that are of another type, impossible or absurd.
+
+    Args:
+        settings ([`CleaningSettings`]): What a tokenizer is told.
+
+    Raises:
+        `ValueError`: names the field, its value and the bound.
+    """
+    for name, (least, most) in WHOLE_CLEANING_NUMBERS.items():
+        value = getattr(settings, name)
+        _check_number(name, value, Integral, "a whole number")
+        if value < least:
+            raise ValueError(f"`{name}` must be at least {least}, got {value}.")
+        _check_most(name, value, most)
+    seconds = settings.patch_size / settings.sampling_rate
+    _check_most("patch_size / sampling_rate", seconds, LONGEST_PATCH_S)
+    nyquist_hz = settings.sampling_rate / 2
+    for name, least in CLEANING_NUMBERS.items():
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        _check_number(name, value, Real, "a number of Hz, or None")
+        if not 0 < value <= nyquist_hz:
+            raise ValueError(f"`{name}` must lie between 0 and {nyquist_hz:g} Hz, or be None; got {value}.")
+        if value < least and not sizes_are_free():
+            raise ValueError(f"`{name}` is {value} Hz, which no ECG needs: use at least {least} Hz, or None.")
+    _check_number("notch_quality", settings.notch_quality, Real, "a number")
+    if not settings.notch_quality > 0:
+        raise ValueError(f"`notch_quality` must be positive, got {settings.notch_quality}.")
+    _check_most("notch_quality", settings.notch_quality, MOST_NOTCH_QUALITY)
+    if not isinstance(settings.denoise, bool):
+        raise ValueError(f"`denoise` must be true or false, got {settings.denoise!r}.")
+    _check_number("denoise_levels", settings.denoise_levels, Integral, "a whole number")
+    _check_most("denoise_levels", settings.denoise_levels, MOST_DENOISE_LEVELS)
+
+
+def check_lead_names(names: Any) -> None:
+    """
+    Refuses what is no lead vocabulary.
+
+    Args:
+        names (`Sequence[str]`): The vocabulary of a model or a tokenizer.
+
+    Raises:
+        `ValueError`: shows what it is instead.
+    """
+    if not isinstance(names, Sequence) or isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"`lead_names` must be a list of names, got {str(names)[:200]}.")
+    if len(names) > MOST_ENTRIES["lead_names"] and not sizes_are_free():
+        raise ValueError(_absurd("entries of lead_names", len(names), MOST_ENTRIES["lead_names"]))
+    if len(set(names)) != len(names) or UNKNOWN_LEAD not in names:
+        raise ValueError(f"`lead_names` must be unique and hold {UNKNOWN_LEAD!r}, got {str(list(names))[:200]}.")
 
 
 def check_label_count(fields: dict[str, Any]) -> None:
@@ -91,11 +163,30 @@ def sizes_are_free() -> bool:
     return os.environ.get(ANY_SIZE_VARIABLE, "") not in ("", "0")
 
 
-def _absurd(name: str, value: int, most: int) -> str:
+def _check_number(name: str, value: Any, kind: type, what: str) -> None:
+    # JSON's `true` is a whole number to Python.
+    if isinstance(value, bool) or not isinstance(value, kind) or not math.isfinite(value):
+        raise ValueError(f"`{name}` must be {what}, got {value!r}.")
+
+
+def _check_most(name: str, value: float, most: float) -> None:
+    if value > most and not sizes_are_free():
+        raise ValueError(_absurd(name, value, most))
+
+
+def _absurd(name: str, value: float, most: float) -> str:
     return (
         f"`{name}` is {value:,}, and more than {most:,} is taken for a mistake or an attack. If it is meant, set the"
         f" environment variable {ANY_SIZE_VARIABLE}=1."
     )
 
 
-__all__ = ["ANY_SIZE_VARIABLE", "SIZES", "check_label_count", "check_sizes", "sizes_are_free"]
+__all__ = [
+    "ANY_SIZE_VARIABLE",
+    "SIZES",
+    "check_cleaning",
+    "check_label_count",
+    "check_lead_names",
+    "check_sizes",
+    "sizes_are_free",
+]

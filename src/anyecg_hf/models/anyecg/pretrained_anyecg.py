@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from .attention_anyecg import CARDIO_SPARSE
+from .checkpoint_files_anyecg import loading, refuse_pickles
 from .layers_anyecg import AnyECGAttention, AnyECGLayer
 
 
@@ -38,14 +39,22 @@ class AnyECGPreTrainedMixin:
         **kwargs: Any,
     ):
         """
-        As [`~PreTrainedModel.from_pretrained`], but a backbone weight that the checkpoint lacks is an error.
+        As [`~PreTrainedModel.from_pretrained`], but a backbone weight that the checkpoint lacks is an error, and only
+        safetensors files are read.
 
         A missing task head is not: that is how fine-tuning starts, and `transformers` reports it.
 
         Raises:
-            `ValueError`: names the missing weights.
+            `ValueError`: names the missing weights, or the pickle that is not opened.
+            `OSError`: if there is no such checkpoint.
         """
-        model, info = super().from_pretrained(pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs)
+        with loading(pretrained_model_name_or_path, cls.__name__):
+            if pretrained_model_name_or_path is not None and kwargs.get("gguf_file") is None:
+                refuse_pickles(pretrained_model_name_or_path, kwargs)
+                kwargs["use_safetensors"] = True
+            model, info = super().from_pretrained(
+                pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
+            )
         prefix = f"{cls.base_model_prefix}." if hasattr(model, cls.base_model_prefix) else ""
         # With `ignore_mismatched_sizes`, weights of another shape are as missing as those that are not there.
         absent = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}

@@ -13,7 +13,9 @@ import numpy as np
 from transformers import BatchFeature, SequenceFeatureExtractor
 
 from .batching_anyecg import pad_features, patches_within
+from .checkpoint_files_anyecg import HUB_ARGUMENTS, loading
 from .cleaning_anyecg import CleanedECG, CleaningSettings, clean_record
+from .compatibility_anyecg import CONFIG_VERSION, check_arguments, check_quantizer_matches, check_tokenizer_file
 from .configuration_anyecg import LEAD_NAMES
 from .inputs_anyecg import as_records, as_signal, resolve_lead_names, spread, spread_lead_names, unpack_record
 from .presets_anyecg import IS_REMOTE_CODE
@@ -24,12 +26,6 @@ if TYPE_CHECKING:
     import torch
 
 QUANTIZER_SUBFOLDER = "quantizer"
-_HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
-# What `transformers` itself stores beside our settings.
-_LIBRARY_FIELDS = {
-    *("padding_side", "return_attention_mask", "feature_extractor_type", "processor_class", "auto_map", "_auto_class"),
-    *("name_or_path", "transformers_version", "_processor_class"),
-}
 _PRIVATE_STATE = ("_quantizer", "_quantizer_source", "_device")
 
 
@@ -59,6 +55,8 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         denoise (`bool`, *optional*, defaults to `True`), denoise_wavelet (`str`, *optional*, defaults to `"db6"`),
         denoise_levels (`int`, *optional*, defaults to 4):
             Wavelet soft-threshold denoising.
+        config_version (`str`, *optional*):
+            Of the file; a later major number is refused.
 
     Example:
 
@@ -86,14 +84,14 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         denoise: bool = True,
         denoise_wavelet: str = "db6",
         denoise_levels: int = 4,
+        config_version: str = CONFIG_VERSION,
         **kwargs: Any,
     ):
         for fixed in ("feature_size", "padding_value"):  # stored by the base class, not open to choice
             kwargs.pop(fixed, None)
         if not IS_REMOTE_CODE:  # as in the configs
             kwargs.pop("auto_map", None)
-        if not kwargs.keys() <= _LIBRARY_FIELDS:
-            raise TypeError(f"unknown arguments of AnyECGTokenizer: {sorted(kwargs.keys() - _LIBRARY_FIELDS)}.")
+        check_arguments(lead_names, config_version, kwargs)
         super().__init__(feature_size=patch_size, sampling_rate=sampling_rate, padding_value=0.0, **kwargs)
         self.patch_size = patch_size
         self.lead_names = list(lead_names)
@@ -105,6 +103,7 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         self.denoise = denoise
         self.denoise_wavelet = denoise_wavelet
         self.denoise_levels = denoise_levels
+        self.config_version = config_version
         self.cleaning_settings  # noqa: B018 - validates the fields now rather than at the first record
         self._quantizer = None
         self._quantizer_source = None
@@ -341,12 +340,7 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
 
     @quantizer.setter
     def quantizer(self, quantizer: Any) -> None:
-        for name in ("patch_size", "sampling_rate", "lead_names"):
-            ours, theirs = getattr(self, name), getattr(quantizer.config, name)
-            if (list(ours) != list(theirs)) if name == "lead_names" else (ours != theirs):
-                raise ValueError(
-                    f"the quantizer's `{name}` is {theirs}, but the tokenizer's is {ours}: they must agree."
-                )
+        check_quantizer_matches(self, quantizer.config)
         self._quantizer = quantizer.eval()
         if self._device is not None:
             self._quantizer.to(self._device)
@@ -408,14 +402,21 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any):
         """Loads the settings now and remembers where the quantizer lies; arguments as in `transformers`."""
-        loaded = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        with loading(pretrained_model_name_or_path, cls.__name__):
+            loaded = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
         tokenizer = loaded[0] if isinstance(loaded, tuple) else loaded
-        arguments = {name: kwargs[name] for name in _HUB_ARGUMENTS if kwargs.get(name) is not None}
+        arguments = {name: kwargs[name] for name in HUB_ARGUMENTS if kwargs.get(name) is not None}
         path = str(pretrained_model_name_or_path)
         folder = os.path.join(path, arguments.get("subfolder", ""), QUANTIZER_SUBFOLDER)
         if os.path.isdir(folder) or not os.path.isdir(path):  # a local folder without a quantizer is known to have none
             tokenizer._quantizer_source = (path, arguments)
         return loaded
+
+    @classmethod
+    def from_dict(cls, feature_extractor_dict: dict[str, Any], **kwargs: Any):
+        """As in `transformers`. Raises `ValueError` for settings that this version does not know: none is ignored."""
+        check_tokenizer_file(cls, feature_extractor_dict)
+        return super().from_dict(feature_extractor_dict, **kwargs)
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any):
         """Saves the settings, and the quantizer in its subfolder if there is one."""
