@@ -6,13 +6,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from tests.models.tiny import tiny_config, tiny_quantizer_config
+from tests.models.tiny import tiny_config
 
 from anyecg_hf import (
     TINY,
     AnyECGForLongRecordClassification,
     AnyECGForSequenceClassification,
-    AnyECGRhythmQuantizer,
     AnyECGTokenizer,
 )
 from anyecg_hf.deployment.exported_checkpoint import export_checkpoint, load_whole
@@ -96,11 +95,9 @@ def test_long_records_are_two_graphs_backbone_and_head(tmp_path):
     torch.manual_seed(0)
     model = AnyECGForLongRecordClassification(tiny_config(num_labels=2, window_patches=4)).eval()
     model.save_pretrained(tmp_path / "checkpoint")
-    tokenizer = AnyECGTokenizer(patch_size=75)
-    tokenizer.quantizer = AnyECGRhythmQuantizer(tiny_quantizer_config())
-    tokenizer.save_pretrained(tmp_path / "checkpoint")
+    AnyECGTokenizer(patch_size=75).save_pretrained(tmp_path / "checkpoint")
     exported = export_checkpoint(tmp_path / "checkpoint", tmp_path / "exported", form="torch")
-    assert {"model.pt2", "backbone.pt2", "quantizer.pt2", "export.json"} <= exported.files.keys()
+    assert {"model.pt2", "backbone.pt2", "export.json", "preprocessor_config.json"} == exported.files.keys()
     backbone, head = (torch.export.load(exported.folder / name).module() for name in ("backbone.pt2", "model.pt2"))
     torch.manual_seed(1)
     values, lead_ids = torch.randn(1, 3, 8, 75), torch.tensor([[0, 1, 6]])

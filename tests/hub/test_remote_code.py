@@ -252,7 +252,9 @@ def test_pywavelets_is_asked_for_by_the_name_that_can_be_installed():
 
 def test_transformers_own_check_asks_for_no_library_but_those_it_names_rightly():
     imported = {name for path in code_files() for name in get_imports(path)}
-    assert imported - set(sys.stdlib_module_names) == {"torch", "transformers", "huggingface_hub", "numpy", "scipy"}
+    assert imported - set(sys.stdlib_module_names) == {
+        *("torch", "transformers", "huggingface_hub", "safetensors", "numpy", "scipy")
+    }
 
 
 def test_an_older_transformers_is_named(monkeypatch):

@@ -20,6 +20,7 @@ from anyecg_hf.models.anyecg import (
     AnyECGRhythmQuantizer,
     AnyECGTokenizer,
 )
+from anyecg_hf.models.anyecg.compatibility_anyecg import check_tokenizer_matches
 from anyecg_hf.version import __version__
 
 FORMS = ("onnx", "torch")
@@ -97,7 +98,8 @@ def export_checkpoint(
     if isinstance(models["model"], AnyECGForLongRecordClassification):
         models["backbone"] = models["model"].anyecg
     tokenizer = AnyECGTokenizer.from_pretrained(checkpoint)
-    if tokenizer.quantizer is not None:
+    check_tokenizer_matches(models["model"].config, tokenizer)
+    if tokenizer.has_quantizer:
         models["quantizer"] = tokenizer.quantizer
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ..models.anyecg import AnyECGTokenizer
+from ..models.anyecg.compatibility_anyecg import check_tokenizer_matches
 from ..training.leaks import LeakError, RowKey, leak_keys
 from ..training.model_configs import load_tokenizer
 from ..training.record_lists import trained_records
@@ -67,8 +68,12 @@ def refuse_different(items: Mapping[str, Any], settings: Callable[[Any], dict[st
 
 
 def refuse_long_windows(window_s: float, models: Sequence[nn.Module], tokenizer: AnyECGTokenizer) -> None:
-    """Raises `ValueError` if one of the models was trained on shorter windows than `window_s` seconds."""
+    """
+    Raises `ValueError` if one of the models was trained on shorter windows than `window_s` seconds, or on other patches
+    than the tokenizer makes.
+    """
     for model in models:
+        check_tokenizer_matches(model.config, tokenizer)
         longest_s = model.config.trained_window_patches * tokenizer.patch_seconds
         if window_s > longest_s:
             raise ValueError(f"`data.window_s` is {window_s:g}, but a model was trained on windows of {longest_s:g} s.")

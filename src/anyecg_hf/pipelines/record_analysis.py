@@ -30,6 +30,7 @@ from anyecg_hf.models.anyecg import (
     ECGWindow,
     RecordStatistics,
 )
+from anyecg_hf.models.anyecg.compatibility_anyecg import check_tokenizer_matches
 from anyecg_hf.records import ECGRecord, RecordSource
 from anyecg_hf.windowing import window_spans
 
@@ -165,6 +166,7 @@ class RecordAnalyzer:
                 f"{self.checkpoint} has no head that classifies windows (it is of {model.config.architectures}): its"
                 " class probabilities would be random numbers."
             )
+        check_tokenizer_matches(model.config, self.tokenizer)
         return model.to(self.device).eval()
 
     @cached_property
@@ -172,7 +174,9 @@ class RecordAnalyzer:
         """The checkpoint's backbone, shared with the classifier if that is loaded."""
         if "classifier" in self.__dict__:
             return self.classifier.anyecg
-        return AnyECGModel.from_pretrained(self.checkpoint).to(self.device).eval()
+        model = AnyECGModel.from_pretrained(self.checkpoint)
+        check_tokenizer_matches(model.config, self.tokenizer)
+        return model.to(self.device).eval()
 
     def load(self, *parts: str) -> None:
         """Loads `parts` (names of properties) now, so that what is wrong with a checkpoint is no fault of a record."""

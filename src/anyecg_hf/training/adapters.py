@@ -11,9 +11,7 @@ An adapter holds the low-rank matrices and the head, and names the checkpoint th
 
 import importlib.util
 import json
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,13 +21,18 @@ from safetensors import safe_open
 from torch import nn
 from transformers import PreTrainedModel
 
-from anyecg_hf.models import anyecg
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGForSequenceClassification
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import read_json
+from anyecg_hf.training.adapter_bases import adapted_class, check_base, describe_base
 from anyecg_hf.training.load_reports import load_report_held_back
+from anyecg_hf.training.peft_library import import_peft, renamed_attribute_ignored
 
 ADAPTER_FILE = "adapter_config.json"
 # Not `config.json`: `transformers` would look for the whole model beside it.
 MODEL_CONFIG_FILE = "model_config.json"
+_WEIGHTS_FILE = "adapter_model.safetensors"
+# Digest and type of the backbone's weights that an adapter was trained on.
+_BASE_FIELD = "adapter_base"
 
 # Everything outside the backbone's layers stays as it is: the patch encoder, which sees the signal, and the head.
 _NOT_QUANTIZED = [r"(?!(anyecg\.)?layers\.).*"]
@@ -224,7 +227,7 @@ def _train_probe(model: PreTrainedModel, adaptation: AdaptationConfig) -> PreTra
 
 def _train_adapters(model: PreTrainedModel, adaptation: AdaptationConfig) -> nn.Module:
     _refuse_frozen_backbone(model, adaptation)
-    peft = _import_peft()
+    peft = import_peft()
     lora = adaptation.lora
     # PEFT passes over a name without a module as long as another has one.
     for name in ("targets", "modules_to_save"):
@@ -245,8 +248,12 @@ def _train_adapters(model: PreTrainedModel, adaptation: AdaptationConfig) -> nn.
             (_TASK_TYPES[kind.__name__] for kind in type(model).mro() if kind.__name__ in _TASK_TYPES), None
         ),
     )
-    with _renamed_attribute_ignored():
-        return peft.get_peft_model(model, settings)
+    # Now: later they may be sharded, or have adapters among them.
+    base = describe_base(model)
+    with renamed_attribute_ignored():
+        adapted = peft.get_peft_model(model, settings)
+    adapted.get_base_model().adapter_base = base
+    return adapted
 
 
 def _keep_differentiable(model: nn.Module) -> None:
@@ -261,22 +268,6 @@ def _check_modules(model: PreTrainedModel, field_name: str, wanted: list[str]) -
     absent = [name for name in wanted if not any(module == name or module.endswith(f".{name}") for module in modules)]
     if absent:
         raise ValueError(f"`{field_name}` of LoRA: {type(model).__name__} has no {absent}.")
-
-
-def _import_peft() -> Any:
-    try:
-        import peft
-    except ImportError as error:
-        raise ImportError('LoRA needs PEFT: pip install "anyecg-hf[train]"') from error
-    return peft
-
-
-@contextmanager
-def _renamed_attribute_ignored() -> Iterator[None]:
-    """PEFT reads an attribute of the model that transformers has renamed, which warns."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
-        yield
 
 
 # One way for all modes: `adapt` looks up what to do.
@@ -359,6 +350,8 @@ def save_adapted(
         return
     inner = model.get_base_model()
     described = {**inner.config.to_diff_dict(), "architectures": [type(inner).__name__]}
+    if getattr(inner, _BASE_FIELD, None):
+        described[_BASE_FIELD] = getattr(inner, _BASE_FIELD)
     # Not for files: they belong to how the frozen weights are held on this machine.
     described.pop("quantization_config", None)
     text = json.dumps(described, indent=2, sort_keys=True) + "\n"
@@ -366,7 +359,11 @@ def save_adapted(
 
 
 def load_adapted(
-    folder: str | Path, base: str | Path | None = None, trainable: bool = False, **loading_arguments: Any
+    folder: str | Path,
+    base: str | Path | None = None,
+    trainable: bool = False,
+    any_base: bool = False,
+    **loading_arguments: Any,
 ) -> nn.Module:
     """
     Loads an adapter from [`save_adapted`] on its checkpoint, with the head and labels that it was trained for.
@@ -375,42 +372,49 @@ def load_adapted(
         folder (`str` or `Path`): The adapter.
         base (`str` or `Path`, *optional*): The checkpoint that it belongs to; by default the one it names.
         trainable (`bool`, *optional*, defaults to `False`): Whether to go on training.
+        any_base (`bool`, *optional*, defaults to `False`): Whether a checkpoint of other weights will do. They are
+            compared where both are held in the same type, and not in 4 bits.
         loading_arguments: For `from_pretrained` of the checkpoint, for example `dtype`.
 
     Returns:
         `peft.PeftModel`
 
     Raises:
-        `ValueError`: if the folder does not hold an adapter of this package, or the checkpoint is of another size.
+        `ValueError`: if the folder does not hold an adapter of this package, or the checkpoint is of another size or
+            has other weights.
         `ImportError`: without PEFT.
     """
     folder = Path(folder)
-    absent = [name for name in (ADAPTER_FILE, MODEL_CONFIG_FILE) if not (folder / name).is_file()]
+    absent = [name for name in (ADAPTER_FILE, MODEL_CONFIG_FILE, _WEIGHTS_FILE) if not (folder / name).is_file()]
     if absent:
         raise ValueError(
             f"expected an adapter saved by `save_adapted`, but {str(folder)!r} has no {' and no '.join(absent)}."
         )
-    peft = _import_peft()
-    described = json.loads((folder / MODEL_CONFIG_FILE).read_text(encoding="utf-8"))
-    (class_name,) = described.pop("architectures")
-    model_class = getattr(anyecg, class_name, None)
-    if model_class is None:
-        raise ValueError(f"the adapter {str(folder)!r} is for {class_name!r}, which this version of anyecg-hf has not.")
+    peft = import_peft()
+    described = read_json(folder / MODEL_CONFIG_FILE)
+    trained_on = described.pop(_BASE_FIELD, None)
+    model_class = adapted_class(folder, described.pop("architectures", None))
     if base is None:
-        base = json.loads((folder / ADAPTER_FILE).read_text(encoding="utf-8"))["base_model_name_or_path"]
+        base = read_json(folder / ADAPTER_FILE).get("base_model_name_or_path")
+        if not isinstance(base, str) or not base:
+            raise ValueError(f"{folder / ADAPTER_FILE} does not name the checkpoint of the adapter: pass `base`.")
     # The checkpoint's own head, if it has one, may be of another size; the adapter brings its own.
     settings = {"config": AnyECGConfig.from_dict(described), "ignore_mismatched_sizes": True, **loading_arguments}
     with load_report_held_back() as held:
         model, found = model_class.from_pretrained(base, output_loading_info=True, **settings)
     odd = {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}
-    with safe_open(folder / "adapter_model.safetensors", framework="pt") as brought:
+    found_base = describe_base(model)
+    if not any_base and trained_on and found_base:
+        check_base(folder, base, trained_on, found_base)
+    model.adapter_base = trained_on if trained_on and not any_base else found_base
+    with safe_open(folder / _WEIGHTS_FILE, framework="pt") as brought:
         odd -= {name.removeprefix("base_model.model.") for name in brought.keys()}
     odd |= {key for key in found["unexpected_keys"] if key.startswith("anyecg.")}
     if odd:
         held.show()
     if trainable:
         _keep_differentiable(model)
-    with _renamed_attribute_ignored():
+    with renamed_attribute_ignored():
         return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
 
 

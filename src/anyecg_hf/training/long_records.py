@@ -26,6 +26,7 @@ from torch import nn
 from anyecg_hf.corpora.array_feature import BinaryArray
 from anyecg_hf.corpora.signal_feature import ECG_FORMAT
 from anyecg_hf.models.anyecg import AnyECGForLongRecordClassification, AnyECGModel, AnyECGTokenizer
+from anyecg_hf.models.anyecg.compatibility_anyecg import check_tokenizer_matches
 from anyecg_hf.models.anyecg.modeling_anyecg_tokens import IGNORED_LABEL
 from anyecg_hf.training.annotation_labels import AnnotationTask, annotation_task
 from anyecg_hf.training.configs import FinetuningConfig
@@ -244,6 +245,7 @@ class LongRecordStage(TaskStage):
         patches = window_patches(config.data, self.tokenizer)
         if segments is None or settings is None:
             backbone = AnyECGModel.from_pretrained(config.checkpoint, dtype=torch.float32).eval().to(device)
+            check_tokenizer_matches(backbone.config, self.tokenizer)
             settings, segments = load_segments(config, self.tokenizer, backbone)
         self.settings, self.data = settings, segments
         classes = class_settings(settings.class_names, MULTI_LABEL, settings.task.descriptions)

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from anyecg_hf.evaluation.metrics import best_thresholds, macro_auroc
 from anyecg_hf.models.anyecg import AnyECGConfig
+from anyecg_hf.models.anyecg.compatibility_anyecg import check_codes_match, check_tokenizer_matches
 from anyecg_hf.training.adapters import adapt, load_adapted, save_adapted
 from anyecg_hf.training.configs import FinetuningConfig
 from anyecg_hf.training.model_configs import check_fields, check_fixed, parent_digest, shared_with_tokenizer
@@ -72,6 +73,9 @@ class TaskStage(Stage):
                 f" left out: {', '.join(odd[:4])}. Leave fields that shape the backbone out of `model`, and"
                 " `code_weight` at 0 where the checkpoint has no code head."
             )
+        check_tokenizer_matches(model.config, self.tokenizer)
+        if config.code_weight > 0:
+            check_codes_match(model.config, self.tokenizer.quantizer.config)
         self.parent_sha256 = parent_digest(self.tokenizer, model, absent)
         return model
 

@@ -55,8 +55,7 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         denoise (`bool`, *optional*, defaults to `True`), denoise_wavelet (`str`, *optional*, defaults to `"db6"`),
         denoise_levels (`int`, *optional*, defaults to 4):
             Wavelet soft-threshold denoising.
-        config_version (`str`, *optional*):
-            Of the file; a later major number is refused.
+        config_version (`str`, *optional*): Of the file; a later major number is refused.
 
     Example:
 
@@ -238,10 +237,8 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
                 notes.append(f"record {index}: " * (len(records) > 1) + "; ".join(cleaned.notes))
         if notes:
             warnings.warn(". ".join(notes) + ".", UserWarning, stacklevel=2)
-        return self.pad(
-            features, padding=padding, max_length=patches if padding == "max_length" else None,
-            return_tensors=return_tensors,
-        )  # fmt: skip
+        most = patches if padding == "max_length" else None
+        return self.pad(features, padding=padding, max_length=most, return_tensors=return_tensors)
 
     def stream(
         self,
@@ -332,10 +329,8 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
                     f" `{QUANTIZER_SUBFOLDER}/` subfolder, or set `tokenizer.quantizer = AnyECGRhythmQuantizer(...)`."
                 )
             path, arguments = self._quantizer_source
-            arguments = dict(arguments)
-            parent = arguments.pop("subfolder", None) or ""
-            subfolder = os.path.join(parent, QUANTIZER_SUBFOLDER)
-            self.quantizer = AnyECGRhythmQuantizer.from_pretrained(path, subfolder=subfolder, **arguments)
+            subfolder = os.path.join(arguments.get("subfolder", ""), QUANTIZER_SUBFOLDER)
+            self.quantizer = AnyECGRhythmQuantizer.from_pretrained(path, **{**arguments, "subfolder": subfolder})
         return self._quantizer
 
     @quantizer.setter
@@ -344,6 +339,11 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         self._quantizer = quantizer.eval()
         if self._device is not None:
             self._quantizer.to(self._device)
+
+    @property
+    def has_quantizer(self) -> bool:
+        """Whether there is a quantizer, or a place that it is loaded from."""
+        return self._quantizer is not None or self._quantizer_source is not None
 
     def to(self, device: Any) -> "AnyECGTokenizer":
         """Moves the quantizer (now, or when it is loaded) to `device`; returns the tokenizer."""
@@ -420,7 +420,7 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any):
         """Saves the settings, and the quantizer in its subfolder if there is one."""
-        if self._quantizer is not None or self._quantizer_source is not None:
+        if self.has_quantizer:
             self.quantizer.save_pretrained(os.path.join(save_directory, QUANTIZER_SUBFOLDER))
         return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
 
