@@ -2,13 +2,60 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an adapter belongs to: the class of its model, and the weights of its base."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from anyecg_hf.models import anyecg
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import read_json
 from anyecg_hf.training.codes import weights_digest
+
+MOST_RANK = 4096
+_NAME = re.compile(r"[\w.-]+", re.ASCII)
+# Patterns, layers made from others, other kinds of low-rank adapters; beside these every `..._config`.
+_NEVER_WRITTEN = (
+    *("rank_pattern", "alpha_pattern", "layers_pattern", "exclude_modules", "layer_replication", "target_parameters"),
+    *("trainable_token_indices", "layers_to_transform", "alora_invocation_tokens", "use_dora", "use_qalora"),
+    *("use_bdlora", "use_rslora", "lora_bias"),
+)
+
+
+def check_adapter_file(path: Path) -> str | None:
+    """
+    Checks PEFT's file before PEFT acts on it: a LoRA on named modules, of a rank that a model can have.
+
+    Args:
+        path (`Path`): `adapter_config.json`.
+
+    Returns:
+        `str` or `None`: the checkpoint that it names.
+
+    Raises:
+        `ValueError`: for another kind of adapter, patterns in place of names, an absurd rank, or what [`adapt`] never
+            writes.
+    """
+    fields = read_json(path)
+    if fields.get("peft_type") != "LORA":
+        raise ValueError(f"{path} is of a {fields.get('peft_type')!r} adapter, expected 'LORA'.")
+    rank = fields.get("r")
+    if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= MOST_RANK:
+        raise ValueError(f"`r` in {path} must be a whole number from 1 to {MOST_RANK}, got {rank!r}.")
+    for name in ("target_modules", "modules_to_save"):
+        names = fields.get(name) or []
+        # PEFT takes a text for a regular expression, and some of them never end.
+        if not isinstance(names, list) or not all(isinstance(each, str) and _NAME.fullmatch(each) for each in names):
+            raise ValueError(f"`{name}` in {path} must be a list of names of modules, got {str(names)[:200]}.")
+    foreign = [name for name in fields if fields[name] and (name in _NEVER_WRITTEN or name.endswith("_config"))]
+    if fields.get("init_lora_weights", True) is not True:
+        foreign.append("init_lora_weights")
+    if foreign:
+        raise ValueError(f"{path} sets {', '.join(foreign)}, which no adapter of this package has: it is not loaded.")
+    base = fields.get("base_model_name_or_path")
+    if base is not None and not (isinstance(base, str) and base):
+        raise ValueError(f"`base_model_name_or_path` in {path} must name a checkpoint, got {base!r}.")
+    return base
 
 
 def adapted_class(folder: Path, names: Any) -> type[PreTrainedModel]:
@@ -70,4 +117,4 @@ def check_base(folder: Path, base: str | Path, trained_on: Any, found: dict[str,
         )
 
 
-__all__ = ["adapted_class", "check_base", "describe_base"]
+__all__ = ["MOST_RANK", "adapted_class", "check_adapter_file", "check_base", "describe_base"]

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGForSequenceClassification
 from anyecg_hf.models.anyecg.checkpoint_files_anyecg import read_json
-from anyecg_hf.training.adapter_bases import adapted_class, check_base, describe_base
+from anyecg_hf.training.adapter_bases import adapted_class, check_adapter_file, check_base, describe_base
 from anyecg_hf.training.load_reports import load_report_held_back
 from anyecg_hf.training.peft_library import import_peft, renamed_attribute_ignored
 
@@ -394,10 +394,10 @@ def load_adapted(
     described = read_json(folder / MODEL_CONFIG_FILE)
     trained_on = described.pop(_BASE_FIELD, None)
     model_class = adapted_class(folder, described.pop("architectures", None))
+    named = check_adapter_file(folder / ADAPTER_FILE)
+    base = named if base is None else base
     if base is None:
-        base = read_json(folder / ADAPTER_FILE).get("base_model_name_or_path")
-        if not isinstance(base, str) or not base:
-            raise ValueError(f"{folder / ADAPTER_FILE} does not name the checkpoint of the adapter: pass `base`.")
+        raise ValueError(f"{folder / ADAPTER_FILE} does not name the checkpoint of the adapter: pass `base`.")
     # The checkpoint's own head, if it has one, may be of another size; the adapter brings its own.
     settings = {"config": AnyECGConfig.from_dict(described), "ignore_mismatched_sizes": True, **loading_arguments}
     with load_report_held_back() as held:

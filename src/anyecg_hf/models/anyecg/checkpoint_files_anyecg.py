@@ -24,6 +24,8 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cache
 # What `torch.load`, `pickle` and their kin write; opening such a file can run code.
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+# In place of a model: PEFT loads the one that they name.
+_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 _MOST_INDEX_BYTES = 1 << 26
 _PICKLE_ADVICE = (
     "A pickle runs code when it is opened, so none is. If you trust where it comes from, convert it: load its tensors"
@@ -75,7 +77,7 @@ def refuse_pickles(checkpoint: str | os.PathLike, arguments: Mapping[str, Any]) 
     single, index = (_with_variant(name, variant) for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME))
     if os.path.isdir(checkpoint):
         folder = Path(checkpoint, hub.get("subfolder", ""))
-        if (folder / single).is_file() or (folder / "adapter_config.json").is_file():
+        if (folder / single).is_file() or all((folder / name).is_file() for name in _ADAPTER_FILES):
             return
         if (folder / index).is_file():
             check_index(folder / index)
@@ -85,7 +87,7 @@ def refuse_pickles(checkpoint: str | os.PathLike, arguments: Mapping[str, Any]) 
         found = _found(checkpoint, index, hub)
         if found is not None:
             check_index(Path(found))
-        elif _found(checkpoint, "adapter_config.json", hub) is None:
+        elif any(_found(checkpoint, name, hub) is None for name in _ADAPTER_FILES):
             # What is not there says so, rather than that it lacks weights.
             cached_file(str(checkpoint), "config.json", **hub)
             raise ValueError(
