@@ -4,11 +4,12 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from huggingface_hub.errors import StrictDataclassClassValidationError
-from transformers import AutoModel
+from transformers import AutoFeatureExtractor, AutoModel
 
-from anyecg_hf import AnyECGConfig, AnyECGModel, AnyECGQuantizerConfig
+from anyecg_hf import AnyECGConfig, AnyECGModel, AnyECGQuantizerConfig, AnyECGTokenizer
 from anyecg_hf.models.anyecg.configuration_anyecg import PRESETS
 from anyecg_hf.models.anyecg.limits_anyecg import ANY_SIZE_VARIABLE, SIZES
 
@@ -68,3 +69,68 @@ def test_presets_are_far_from_the_bounds(name):
 def test_every_bound_is_of_a_field_that_exists():
     known = {**AnyECGConfig().to_dict(), **AnyECGQuantizerConfig().to_dict()}
     assert SIZES.keys() <= known.keys()
+
+
+# Tokenizers
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"filter_order": 100_000}, "`filter_order` is 100,000, and more than 10 is taken for a mistake or an attack"),
+        ({"sampling_rate": 30_000, "denoise": False}, "`sampling_rate` is 30,000, and more than 20,000"),
+        ({"patch_size": 10**12}, "`patch_size` is 1,000,000,000,000, and more than 1,048,576"),
+        ({"patch_size": 18_300}, "`patch_size / sampling_rate` is 61.0, and more than 60"),
+        ({"notch_quality": 1e300}, "`notch_quality` is 1e+300, and more than 1,000"),
+        ({"denoise_levels": 10**9}, "`denoise_levels` is 1,000,000,000, and more than 20"),
+        ({"lead_names": [*map(str, range(5000)), "unknown"]}, "`entries of lead_names` is 5,001, and more than 4,096"),
+    ],
+)
+def test_absurd_tokenizers_are_refused_before_a_record_meets_them(tmp_path, monkeypatch, fields, message):
+    AnyECGTokenizer().save_pretrained(tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    for load in (AnyECGTokenizer.from_pretrained, AutoFeatureExtractor.from_pretrained):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            load(tmp_path)
+    monkeypatch.setenv(ANY_SIZE_VARIABLE, "1")
+    assert AnyECGTokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sampling_rate": "300"}, "`sampling_rate` must be a whole number, got '300'"),
+        ({"sampling_rate": True}, "`sampling_rate` must be a whole number, got True"),
+        ({"sampling_rate": 49}, "`sampling_rate` must be at least 50, got 49"),
+        ({"patch_size": None}, "`patch_size` must be a whole number, got None"),
+        ({"filter_order": 2.5}, "`filter_order` must be a whole number, got 2.5"),
+        ({"notch_hz": "50"}, "`notch_hz` must be a number of Hz, or None, got '50'"),
+        ({"bandpass_low_hz": float("nan")}, "`bandpass_low_hz` must be a number of Hz, or None, got nan"),
+        (
+            {"bandpass_low_hz": 1e-9},
+            "`bandpass_low_hz` is 1e-09 Hz, which no ECG needs: use at least 0.001 Hz, or None",
+        ),
+        ({"notch_quality": float("inf")}, "`notch_quality` must be a number, got inf"),
+        ({"denoise": "yes"}, "`denoise` must be true or false, got 'yes'"),
+        ({"denoise_levels": [4]}, "`denoise_levels` must be a whole number, got [4]"),
+        ({"lead_names": "I"}, "`lead_names` must be a list of names, got I"),
+        ({"lead_names": [1, 2]}, "`lead_names` must be a list of names, got [1, 2]"),
+        ({"lead_names": ["I", "I", "unknown"]}, "`lead_names` must be unique and hold 'unknown', got ['I', 'I', 'unkn"),
+    ],
+)
+def test_settings_of_another_type_are_refused(fields, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        AnyECGTokenizer(**fields)
+
+
+def test_numbers_of_numpy_are_numbers():
+    tokenizer = AnyECGTokenizer(sampling_rate=np.int64(250), notch_hz=np.float32(60.0), notch_quality=30)
+    assert tokenizer.patch_seconds == 1.2
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["initializer_range", "layer_norm_eps", "rotary_base"])
+def test_numbers_of_a_configuration_are_finite(name, value):
+    with pytest.raises(StrictDataclassClassValidationError, match=f"`{name}` must be finite, got {value}"):
+        AnyECGConfig(**{name: value})
