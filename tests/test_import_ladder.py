@@ -25,7 +25,7 @@ LADDER = (
         *("version", "windowing", "code_counts", "checkpoint_paths"),
         *("models.anyecg.requirements_anyecg", "models.anyecg.presets_anyecg", "models.anyecg.limits_anyecg"),
         *("models.anyecg.compatibility_anyecg", "models.anyecg.checkpoint_files_anyecg"),
-        "models.anyecg.configuration_anyecg",
+        *("models.anyecg.configuration_anyecg", "models.anyecg.windowing_anyecg"),
     ),
     (
         *("models.anyecg.signal_anyecg", "models.anyecg.cleaning_anyecg", "models.anyecg.inputs_anyecg"),
@@ -47,7 +47,7 @@ LADDER = (
         *("models.anyecg.modeling_anyecg_tokens", "models.anyecg.modeling_anyecg_reconstruction"),
         "models.anyecg.auto_anyecg",
     ),
-    ("models.anyecg.tokenization_anyecg",),
+    ("models.anyecg.tokenization_anyecg", "models.anyecg.pipelines_anyecg"),
     ("models.anyecg.entry_anyecg", "models", "models.anyecg", "models.openecg.*", "peft_registration"),
     ("records.*", "corpora.*", "plotting.*"),
     ("evaluation.metrics.*", "evaluation.baselines.*", "evaluation.noise"),

@@ -5,7 +5,6 @@
 A record longer than the checkpoint was trained on is walked in even windows of at most that length.
 """
 
-import math
 import os
 import warnings
 from collections import deque
@@ -21,7 +20,6 @@ from transformers import BatchFeature
 
 from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
 from anyecg_hf.models.anyecg import (
-    AnyECGConfig,
     AnyECGForSequenceClassification,
     AnyECGModel,
     AnyECGRhythmQuantizer,
@@ -31,8 +29,17 @@ from anyecg_hf.models.anyecg import (
     RecordStatistics,
 )
 from anyecg_hf.models.anyecg.compatibility_anyecg import check_tokenizer_matches
+from anyecg_hf.models.anyecg.modeling_anyecg_tasks import class_probabilities
+from anyecg_hf.models.anyecg.windowing_anyecg import (
+    beyond_training,
+    check_window,
+    cut_feature,
+    longest_window,
+    mean_over_windows,
+    nothing_usable,
+    window_spans,
+)
 from anyecg_hf.records import ECGRecord, RecordSource
-from anyecg_hf.windowing import window_spans
 
 # A longer record is not held in memory whole.
 LONG_RECORD_S = 600.0
@@ -140,8 +147,7 @@ class RecordAnalyzer:
 
     def __init__(self, checkpoint: str | os.PathLike, device: str = "cpu", window_s: float | None = None):
         _check_folder(checkpoint)
-        if window_s is not None and not (math.isfinite(window_s) and window_s > 0):
-            raise ValueError(f"the window must be a positive number of seconds, got {window_s:g}.")
+        check_window(window_s)
         self.checkpoint = checkpoint
         self.device = device
         self.window_s = window_s
@@ -192,7 +198,7 @@ class RecordAnalyzer:
         """
         cleaned = self.tokenizer.clean(record)
         if not cleaned.patch_mask.any():
-            raise _nothing_usable(record, cleaned.unusable)
+            raise nothing_usable(record.record_id, record.lead_names, cleaned.unusable)
         return cleaned
 
     @torch.no_grad()
@@ -239,7 +245,7 @@ class RecordAnalyzer:
             total = total + window.real_patches * window.embedding.astype(np.float64)
             patches += window.real_patches
         if not patches:
-            raise _nothing_usable(source, {})
+            raise nothing_usable(source.record_id, source.lead_names, {})
         return (total / patches).astype(np.float32)
 
     def embed_windows(
@@ -268,7 +274,7 @@ class RecordAnalyzer:
         def features() -> Iterator[dict[str, np.ndarray]]:
             for window in stream:
                 if len(stream.statistics.unusable) == len(window.lead_names):
-                    raise _nothing_usable(source, stream.statistics.unusable)
+                    raise nothing_usable(source.record_id, source.lead_names, stream.statistics.unusable)
                 ahead.append(window)
                 yield self.tokenizer.feature(window)
 
@@ -293,9 +299,8 @@ class RecordAnalyzer:
             `ValueError`: if the checkpoint's head is no classifier.
         """
         classifier, config = self.classifier, self.classifier.config
-        activation = _activation(config)
         probabilities = self._mean_over_tokens(
-            cleaned, config.trained_window_patches, lambda inputs: activation(classifier(**inputs).logits.float())
+            cleaned, config.trained_window_patches, lambda inputs: class_probabilities(config, classifier(**inputs).logits)
         )
         return tuple(
             ClassProbability(
@@ -330,73 +335,33 @@ class RecordAnalyzer:
 
     def _warn_beyond(self, trained: int) -> None:
         """Says once that windows are longer than those of the training."""
-        trained_s = trained * self.tokenizer.patch_seconds
-        if self.window_s is not None and self.window_s > trained_s and not self._warned:
+        message = beyond_training(self.window_s, trained, self.tokenizer.patch_seconds)
+        if message and not self._warned:
             self._warned = True
-            warnings.warn(
-                f"windows of {self.window_s:g} s are longer than the {trained_s:g} s that the checkpoint was trained"
-                " on: what it says of them is less certain.",
-                UserWarning,
-                stacklevel=3,
-            )
+            warnings.warn(message, UserWarning, stacklevel=3)
 
     def _window_patches(self, trained: int) -> int:
         """Patches of the longest window."""
         self._warn_beyond(trained)
-        return trained if self.window_s is None else max(1, round(self.window_s / self.tokenizer.patch_seconds))
+        return longest_window(self.window_s, trained, self.tokenizer.patch_seconds)
 
     def _spans(self, patches: int, trained: int) -> list[slice]:
         return window_spans(patches, self._window_patches(trained))
 
     def _windows(self, cleaned: CleanedECG, trained: int) -> list[BatchFeature]:
-        features = self.tokenizer.feature(cleaned)
-        return [
-            self.tokenizer.pad(
-                [
-                    {
-                        **features,
-                        "input_values": features["input_values"][:, span],
-                        "attention_mask": features["attention_mask"][:, span],
-                    }
-                ],
-                return_tensors="pt",
-            )
-            for span in self._spans(cleaned.patch_mask.shape[1], trained)
-        ]
+        windows = cut_feature(self.tokenizer.feature(cleaned), self._window_patches(trained))
+        return [self.tokenizer.pad([window], return_tensors="pt") for window in windows]
 
     def _mean_over_tokens(
         self, cleaned: CleanedECG, trained: int, model: Callable[[dict[str, Any]], torch.Tensor]
     ) -> torch.Tensor:
-        total, tokens = 0.0, 0
-        for window in self._windows(cleaned, trained):
-            real = int(window["attention_mask"].sum())
-            total, tokens = total + real * model(self._model_inputs(window))[0].float().cpu(), tokens + real
-        if not tokens:
-            raise ValueError("every patch of the record is masked: there is nothing to embed or classify.")
-        return total / tokens
+        windows = self._windows(cleaned, trained)
+        values = [model(self._model_inputs(window))[0] for window in windows]
+        return mean_over_windows(values, [int(window["attention_mask"].sum()) for window in windows])
 
     def _model_inputs(self, window: BatchFeature) -> dict[str, Any]:
         names = ("input_values", "attention_mask", "lead_ids", "scale")
         return {name: window[name].to(self.device) for name in names}
-
-
-def _nothing_usable(record: ECGRecord | RecordSource, unusable: dict[int, str]) -> ValueError:
-    reasons = ", ".join(f"{record.lead_names[lead]} is {why}" for lead, why in sorted(unusable.items()))
-    return ValueError(f"no lead of {record.record_id or 'the record'} can be used: {reasons or 'all is missing'}.")
-
-
-def _activation(config: AnyECGConfig) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What makes probabilities `(B, C)` of a head's logits `(B, C)`."""
-    # transformers' convention for configurations that do not say.
-    problem = config.problem_type or ("regression" if config.num_labels == 1 else "single_label_classification")
-    if problem == "multi_label_classification":
-        return torch.sigmoid
-    if problem == "single_label_classification":
-        return lambda logits: logits.softmax(dim=-1)
-    raise ValueError(
-        f"class probabilities need a classifier, but the checkpoint's problem type is {problem!r}"
-        f" (`problem_type` {config.problem_type!r}, {config.num_labels} labels): use its logits directly."
-    )
 
 
 def _check_folder(checkpoint: str | os.PathLike) -> None:

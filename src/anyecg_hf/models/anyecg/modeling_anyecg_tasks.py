@@ -145,6 +145,32 @@ def classification_loss(config: AnyECGConfig, logits: torch.Tensor, labels: torc
     )
 
 
+def class_probabilities(config: AnyECGConfig, logits: torch.Tensor) -> torch.Tensor:
+    """
+    What a classifier's logits say, as probabilities.
+
+    Args:
+        config ([`AnyECGConfig`]): `problem_type`; where it is `None`, `transformers`' convention: one label is a
+            regression, several exclude each other.
+        logits (`torch.Tensor` of shape `(B, num_labels)`): What the head says.
+
+    Returns:
+        `torch.FloatTensor` of shape `(B, num_labels)`: sigmoid for multi-label, softmax for single-label.
+
+    Raises:
+        `ValueError`: for a regression, and an unknown `problem_type`.
+    """
+    problem = config.problem_type or ("regression" if config.num_labels == 1 else "single_label_classification")
+    if problem == "multi_label_classification":
+        return logits.float().sigmoid()
+    if problem == "single_label_classification":
+        return logits.float().softmax(dim=-1)
+    raise ValueError(
+        f"class probabilities need a classifier, but the checkpoint's problem type is {problem!r}"
+        f" (`problem_type` {config.problem_type!r}, {config.num_labels} labels): use its logits directly."
+    )
+
+
 def _known_mean(loss_function: Callable[..., torch.Tensor], logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Mean over the labels that are known; zero if none is."""
     known = ~labels.isnan()
@@ -160,4 +186,4 @@ def _infer_problem_type(config: AnyECGConfig, labels: torch.Tensor) -> str:
     return "single_label_classification" if integers and labels.ndim == 1 else "multi_label_classification"
 
 
-__all__ = ["AnyECGForSequenceClassification", "classification_loss"]
+__all__ = ["AnyECGForSequenceClassification", "class_probabilities", "classification_loss"]
