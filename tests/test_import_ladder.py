@@ -47,7 +47,10 @@ LADDER = (
         *("models.anyecg.modeling_anyecg_tokens", "models.anyecg.modeling_anyecg_reconstruction"),
         "models.anyecg.auto_anyecg",
     ),
-    ("models.anyecg.tokenization_anyecg", "models.anyecg.pipelines_anyecg"),
+    (
+        *("models.anyecg.tokenization_anyecg", "models.anyecg.pipeline_options_anyecg"),
+        *("models.anyecg.pipeline_base_anyecg", "models.anyecg.pipelines_anyecg"),
+    ),
     ("models.anyecg.entry_anyecg", "models", "models.anyecg", "models.openecg.*", "peft_registration"),
     ("records.*", "corpora.*", "plotting.*"),
     ("evaluation.metrics.*", "evaluation.baselines.*", "evaluation.noise"),

@@ -23,6 +23,7 @@ class AnyECGPreTrainedMixin:
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
+    missing_weights: tuple[str, ...] = ()
     _can_record_outputs = {"hidden_states": AnyECGLayer, "attentions": AnyECGAttention}
 
     def __init__(self, config, *args: Any, **kwargs: Any):
@@ -42,7 +43,8 @@ class AnyECGPreTrainedMixin:
         As [`~PreTrainedModel.from_pretrained`], but a backbone weight that the checkpoint lacks is an error, and only
         safetensors files are read.
 
-        A missing task head is not: that is how fine-tuning starts, and `transformers` reports it.
+        A missing task head is not: that is how fine-tuning starts, and `transformers` reports it. A model that
+        `transformers.pipeline` loads names the weights in `missing_weights`, for pipelines to refuse.
 
         Raises:
             `ValueError`: names the missing weights, or the pickle that is not opened.
@@ -65,6 +67,9 @@ class AnyECGPreTrainedMixin:
                 f" for example {missing[:3]}: they would be random numbers. Is it a complete AnyECG checkpoint of this"
                 " size?"
             )
+        if for_pipeline:
+            # An adapter may have brought its own head, which then stands under another name.
+            model.missing_weights = tuple(sorted(absent & model.state_dict().keys()))
         return (model, info) if output_loading_info else model
 
     def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:

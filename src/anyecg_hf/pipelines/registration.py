@@ -1,0 +1,65 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""Tells `transformers.pipeline` our tasks, and which class loads the model of each."""
+
+import os
+from typing import Any
+
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGRhythmQuantizer, AutoModelForECGReconstruction
+
+from . import record_pipelines
+
+_QUANTIZER_SUBFOLDER = "quantizer"
+_HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "revision", "token")
+
+
+class RhythmQuantizerOfCheckpoint:
+    """Loads a checkpoint's rhythm quantizer: no Auto class finds a model in a subfolder."""
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | os.PathLike, **kwargs: Any) -> AnyECGRhythmQuantizer:
+        """The quantizer in `quantizer/`, or of a checkpoint that is one; arguments as in `transformers`."""
+        where = {name: kwargs[name] for name in _HUB_ARGUMENTS if name in kwargs}
+        config = AutoConfig.from_pretrained(name_or_path, **where)
+        subfolder = _QUANTIZER_SUBFOLDER if isinstance(config, AnyECGConfig) else ""
+        return AnyECGRhythmQuantizer.from_pretrained(name_or_path, subfolder=subfolder, **kwargs)
+
+
+_TASKS = {
+    "ecg-classification": (record_pipelines.ECGClassificationPipeline, AutoModelForSequenceClassification),
+    "ecg-anomaly-detection": (record_pipelines.ECGAnomalyDetectionPipeline, AutoModelForSequenceClassification),
+    "ecg-feature-extraction": (record_pipelines.ECGFeatureExtractionPipeline, AutoModel),
+    "ecg-lead-reconstruction": (record_pipelines.ECGLeadReconstructionPipeline, AutoModelForECGReconstruction),
+    "ecg-tokenization": (record_pipelines.ECGTokenizationPipeline, RhythmQuantizerOfCheckpoint),
+}
+
+
+class _HiddenCustomPipelines:
+    """
+    `custom_pipelines` of a configuration: kept and saved, but empty to whoever reads it.
+
+    `transformers.pipeline` prefers what a checkpoint names there to what is registered, and then insists on
+    `trust_remote_code`. With the package, no remote code is needed.
+    """
+
+    def __get__(self, config: Any, owner: type) -> dict[str, Any]:
+        return {}
+
+    def __set__(self, config: Any, value: dict[str, Any]) -> None:
+        config.__dict__["custom_pipelines"] = value
+
+
+def register_pipelines() -> None:
+    """Registers the tasks; may be called again, and leaves a task alone that somebody has entered before."""
+    for task, (pipeline_class, auto_class) in _TASKS.items():
+        if task not in PIPELINE_REGISTRY.supported_tasks:
+            PIPELINE_REGISTRY.register_pipeline(task, pipeline_class, pt_model=auto_class, type="audio")
+            # For this mark, saving a pipeline would write code beside the weights, which is done at publishing only.
+            del pipeline_class._registered_impl
+    AnyECGConfig.custom_pipelines = _HiddenCustomPipelines()
+
+
+__all__ = ["RhythmQuantizerOfCheckpoint", "register_pipelines"]
