@@ -16,6 +16,7 @@ from tests.models.tiny import tiny_config, tiny_quantizer_config
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForSequenceClassification
 from transformers.dynamic_module_utils import get_imports
 from transformers.models.auto.auto_factory import _BaseAutoModelClass
+from transformers.pipelines import PIPELINE_REGISTRY
 
 from anyecg_hf import (
     TINY,
@@ -84,6 +85,18 @@ def test_auto_map_has_every_auto_class_that_the_package_registers(folder):
     assert auto_map(folder, "preprocessor_config.json") == {"AutoFeatureExtractor": "entry_anyecg.AnyECGTokenizer"}
 
 
+def test_custom_pipelines_has_every_task_that_the_package_registers(folder):
+    add_remote_code(folder)
+    found = json.loads((folder / "config.json").read_text())["custom_pipelines"]
+    assert {task: entry["impl"] for task, entry in found.items()} == {
+        task: f"entry_anyecg.{PIPELINE_REGISTRY.supported_tasks[task]['impl'].__name__}"
+        for task in PIPELINE_REGISTRY.get_supported_tasks()
+        if task.startswith("ecg-")
+    }
+    assert {name for entry in found.values() for name in entry["pt"]} <= auto_map(folder).keys()
+    assert "custom_pipelines" not in json.loads((folder / "quantizer" / "config.json").read_text())
+
+
 def test_nothing_else_of_the_checkpoint_changes(folder):
     before = contents(folder)
     names = add_remote_code(folder)
@@ -91,7 +104,8 @@ def test_nothing_else_of_the_checkpoint_changes(folder):
     assert after.keys() == before.keys()
     for name, content in before.items():
         if name.endswith("config.json"):
-            assert {**json.loads(content), "auto_map": json.loads(after[name])["auto_map"]} == json.loads(after[name])
+            found, added = json.loads(after[name]), {"auto_map", "custom_pipelines"}
+            assert {key: value for key, value in found.items() if key not in added} == json.loads(content)
         else:
             assert after[name] == content
 
@@ -154,6 +168,12 @@ def write_foreign_entry(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "org/x--modeling.Mine"}}))
 
 
+def write_foreign_pipeline(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    entry = {"ecg-classification": {"impl": "mine.Mine", "pt": ["AutoModel"]}}
+    (folder / "config.json").write_text(json.dumps({**config, "custom_pipelines": entry}))
+
+
 def write_foreign_model(folder: Path) -> None:
     (folder / "config.json").write_text('{"model_type": "bert"}')
 
@@ -195,6 +215,7 @@ def link_code(folder: Path) -> None:
         (write_foreign_file, FileExistsError, "signal_anyecg.py is not a file of this package.* move it out"),
         (write_folder_of_that_name, FileExistsError, "signal_anyecg.py is not a file of this package"),
         (write_foreign_entry, ValueError, "AutoModel loads 'org/x--modeling.Mine', which is not of this package"),
+        (write_foreign_pipeline, ValueError, "`custom_pipelines` in .* ecg-classification loads 'mine.Mine', which is"),
         (write_foreign_model, ValueError, r"'bert' model, expected one of \['anyecg', 'anyecg_quantizer'\]"),
         (write_foreign_extractor, ValueError, "'Wav2Vec2FeatureExtractor', expected 'AnyECGTokenizer'"),
         (write_broken_config, ValueError, "config.json is not JSON: .* Save the checkpoint anew"),

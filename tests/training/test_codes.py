@@ -10,8 +10,8 @@ from tests.models.tiny import tiny_quantizer_config
 from tests.training.written_sources import cleaned_rows
 
 from anyecg_hf import AnyECGRhythmQuantizer
+from anyecg_hf.models.anyecg.windowing_anyecg import window_spans
 from anyecg_hf.training.codes import add_codes, weights_digest
-from anyecg_hf.windowing import window_spans
 
 WINDOW = 8
 

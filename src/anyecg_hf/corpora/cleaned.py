@@ -12,9 +12,9 @@ import datasets
 from datasets import Value
 
 from ..models.anyecg.tokenization_anyecg import AnyECGTokenizer
+from ..models.anyecg.windowing_anyecg import window_spans
 from ..records import ECGRecord
 from ..version import __version__
-from ..windowing import window_spans
 from .array_feature import BinaryArray
 from .building import rows_at_once
 from .leakage.fingerprints import signal_fingerprint

@@ -10,8 +10,8 @@ from typing import Any
 from transformers.dynamic_module_utils import get_relative_import_files
 from transformers.utils import CONFIG_NAME, FEATURE_EXTRACTOR_NAME
 
-from anyecg_hf.models.anyecg import entry_anyecg
-from anyecg_hf.models.anyecg.entry_anyecg import AUTO_CLASSES, HEADS_WITHOUT_AUTO_CLASS
+from anyecg_hf.models.anyecg import AnyECGConfig, entry_anyecg
+from anyecg_hf.models.anyecg.entry_anyecg import AUTO_CLASSES, HEADS_WITHOUT_AUTO_CLASS, PIPELINES
 from anyecg_hf.models.anyecg.tokenization_anyecg import QUANTIZER_SUBFOLDER
 
 _ENTRY = Path(entry_anyecg.__file__)
@@ -32,11 +32,13 @@ def code_files() -> tuple[Path, ...]:
 def add_remote_code(folder: str | os.PathLike) -> tuple[str, ...]:
     """
     Puts the model's code into the folder of a checkpoint, and `auto_map` into its configs, the quantizer's and the
-    tokenizer's included: every Auto class that the package registers then loads it with `trust_remote_code=True`.
+    tokenizer's included: every Auto class that the package registers then loads it with `trust_remote_code=True`. So
+    does `transformers.pipeline` for the package's tasks, which `custom_pipelines` in the model's config names.
 
     This is for a folder that is about to be shared; the folder of a training run needs no code. All is checked before
     anything is written, and a second call changes nothing. Files of the same name that are ours, by their licence
-    lines, are of another version and are replaced. `auto_map` loses no entries other than those replaced.
+    lines, are of another version and are replaced. Neither
+    `auto_map` nor `custom_pipelines` loses entries other than those replaced.
 
     A head that no Auto class of transformers loads is given to `AutoModel` if it is what was saved, by the config's
     `architectures`. With the package `AutoModel` loads the backbone of every checkpoint.
@@ -87,13 +89,27 @@ def _config_with_code(path: Path) -> bytes:
     if not isinstance(config, dict):
         raise ValueError(f"{path} holds a {type(config).__name__}, expected an object. Save the checkpoint anew.")
     entries = _tokenizer_entries(config, path) if path.name == FEATURE_EXTRACTOR_NAME else _model_entries(config, path)
-    known = config.get("auto_map") or {}
-    if not isinstance(known, dict):
-        raise ValueError(f"`auto_map` in {path} is a {type(known).__name__}, expected an object. Remove it.")
-    _refuse_foreign_code(known, entries, path)
-    config["auto_map"] = {**known, **entries}
+    config["auto_map"] = _with_entries(config, "auto_map", entries, path)
+    if config.get("model_type") == AnyECGConfig.model_type:
+        config["custom_pipelines"] = _with_entries(config, "custom_pipelines", _pipeline_entries(), path)
     # As transformers writes both.
     return (json.dumps(config, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _with_entries(config: dict[str, Any], field: str, entries: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A field of the config with our entries beside those that it has."""
+    known = config.get(field) or {}
+    if not isinstance(known, dict):
+        raise ValueError(f"`{field}` in {path} is a {type(known).__name__}, expected an object. Remove it.")
+    _refuse_foreign_code(field, known, entries, path)
+    return {**known, **entries}
+
+
+def _pipeline_entries() -> dict[str, dict[str, Any]]:
+    return {
+        task: {"impl": _reference(pipeline), "pt": [auto_class.__name__], "type": "audio"}
+        for task, (pipeline, auto_class) in PIPELINES.items()
+    }
 
 
 def _tokenizer_entries(config: dict[str, Any], path: Path) -> dict[str, str]:
@@ -125,13 +141,14 @@ def _reference(found: type) -> str:
     return f"{_ENTRY.stem}.{found.__name__}"
 
 
-def _refuse_foreign_code(known: dict[str, Any], entries: dict[str, str], path: Path) -> None:
+def _refuse_foreign_code(field: str, known: dict[str, Any], entries: dict[str, Any], path: Path) -> None:
     ours = {file.stem for file in code_files()}
     for name in sorted(known.keys() & entries.keys()):
-        value = known[name][0] if isinstance(known[name], list) else known[name]
+        value = known[name].get("impl") if isinstance(known[name], dict) else known[name]
+        value = value[0] if isinstance(value, list) and value else value
         if str(value).partition(".")[0] not in ours:
             raise ValueError(
-                f"`auto_map` in {path} says that {name} loads {value!r}, which is not of this package: remove the entry"
+                f"`{field}` in {path} says that {name} loads {value!r}, which is not of this package: remove the entry"
                 " if this code shall load it."
             )
 

@@ -300,7 +300,9 @@ class RecordAnalyzer:
         """
         classifier, config = self.classifier, self.classifier.config
         probabilities = self._mean_over_tokens(
-            cleaned, config.trained_window_patches, lambda inputs: class_probabilities(config, classifier(**inputs).logits)
+            cleaned,
+            config.trained_window_patches,
+            lambda inputs: class_probabilities(config, classifier(**inputs).logits),
         )
         return tuple(
             ClassProbability(

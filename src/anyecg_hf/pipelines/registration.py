@@ -9,11 +9,10 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGRhythmQuantizer, AutoModelForECGReconstruction
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import HUB_ARGUMENTS
+from anyecg_hf.models.anyecg.tokenization_anyecg import QUANTIZER_SUBFOLDER
 
 from . import record_pipelines
-
-_QUANTIZER_SUBFOLDER = "quantizer"
-_HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "revision", "token")
 
 
 class RhythmQuantizerOfCheckpoint:
@@ -22,9 +21,9 @@ class RhythmQuantizerOfCheckpoint:
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike, **kwargs: Any) -> AnyECGRhythmQuantizer:
         """The quantizer in `quantizer/`, or of a checkpoint that is one; arguments as in `transformers`."""
-        where = {name: kwargs[name] for name in _HUB_ARGUMENTS if name in kwargs}
+        where = {name: kwargs[name] for name in HUB_ARGUMENTS if name in kwargs}
         config = AutoConfig.from_pretrained(name_or_path, **where)
-        subfolder = _QUANTIZER_SUBFOLDER if isinstance(config, AnyECGConfig) else ""
+        subfolder = QUANTIZER_SUBFOLDER if isinstance(config, AnyECGConfig) else ""
         return AnyECGRhythmQuantizer.from_pretrained(name_or_path, subfolder=subfolder, **kwargs)
 
 

@@ -14,8 +14,8 @@ import torch
 from anyecg_hf.corpora.array_feature import BinaryArray
 from anyecg_hf.corpora.signal_feature import ECG_FORMAT
 from anyecg_hf.models.anyecg import AnyECGRhythmQuantizer
+from anyecg_hf.models.anyecg.windowing_anyecg import window_spans
 from anyecg_hf.version import __version__
-from anyecg_hf.windowing import window_spans
 
 CODES = BinaryArray("int16")
 _LARGEST_CODEBOOK = 1 << 15

@@ -7,10 +7,10 @@ from tests.evaluation.small_evaluations import CLASSES, small_data, write_split,
 
 from anyecg_hf import AnyECGTokenizer
 from anyecg_hf.evaluation.classification.task_splits import load_task_data, means_over_windows
+from anyecg_hf.models.anyecg.windowing_anyecg import window_spans
 from anyecg_hf.training.configs import TaskConfig
 from anyecg_hf.training.label_tasks import label_task
 from anyecg_hf.training.leaks import LeakError
-from anyecg_hf.windowing import window_spans
 
 TASK = label_task(TaskConfig(name="labels", classes=list(CLASSES)))
 

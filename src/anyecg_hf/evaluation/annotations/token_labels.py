@@ -30,6 +30,7 @@ from torch import nn
 
 from ...models.anyecg import AnyECGModel, AnyECGTokenizer
 from ...models.anyecg.modeling_anyecg_tokens import IGNORED_LABEL
+from ...models.anyecg.windowing_anyecg import window_spans
 from ...training.annotation_labels import AnnotationTask, annotation_task
 from ...training.codes import weights_digest
 from ...training.config_files import parse_config
@@ -41,7 +42,6 @@ from ...training.run_folder import library_versions
 from ...training.sources import DataFacts, TrainingRows, load_rows, window_patches
 from ...training.token_labels import TOKEN_LABELS, TokenLabelStage, count_token_labels, with_token_labels
 from ...training.windows import pad_windows
-from ...windowing import window_spans
 from ..checkpoints import seen_before
 from ..evaluation_configs import EvaluationConfig
 from ..metrics import one_hot

@@ -11,10 +11,10 @@ from pathlib import Path
 from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
 from anyecg_hf.corpora.label_sets import arrhythmia_labels
 from anyecg_hf.models.anyecg import AnyECGRhythmQuantizer, AnyECGTokenizer, CleanedECG, ECGWindow
+from anyecg_hf.models.anyecg.windowing_anyecg import window_spans
 from anyecg_hf.pipelines.record_analysis import LONG_RECORD_S
 from anyecg_hf.plotting.code_statistics import CodeStatistics, CodeSummary
 from anyecg_hf.records import ECGRecord, RecordSource
-from anyecg_hf.windowing import window_spans
 
 _SETTINGS, _QUANTIZER = "preprocessor_config.json", "quantizer"
 

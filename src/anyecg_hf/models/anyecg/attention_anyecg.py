@@ -270,6 +270,7 @@ __all__ = [
     "PATHS",
     "CardioSparseMask",
     "cardio_sparse_attention",
+    "cardio_sparse_attention_forward",
     "cardio_sparse_pattern",
     "choose_path",
     "create_cardio_sparse_mask",

@@ -1,9 +1,9 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""All classes that Auto classes load, in one module: for the registration, and for `auto_map` beside a checkpoint.
+"""All classes that Auto classes and pipelines load, in one module: for the registration, and beside a checkpoint.
 
-transformers copies the code once for each module that `auto_map` names, and the classes of one copy are strangers to
-those of another. With a single module there is one copy.
+transformers copies the code once for each module that `auto_map` and `custom_pipelines` name, and the classes of one
+copy are strangers to those of another. With a single module there is one copy.
 """
 
 from .requirements_anyecg import pywt  # noqa: F401 - first, for its message
@@ -30,6 +30,13 @@ from .modeling_anyecg_quantizer import AnyECGRhythmQuantizer
 from .modeling_anyecg_reconstruction import AnyECGForLeadReconstruction
 from .modeling_anyecg_tasks import AnyECGForSequenceClassification
 from .modeling_anyecg_tokens import AnyECGForTokenClassification
+from .pipelines_anyecg import (
+    ECGAnomalyDetectionPipeline,
+    ECGClassificationPipeline,
+    ECGFeatureExtractionPipeline,
+    ECGLeadReconstructionPipeline,
+    ECGTokenizationPipeline,
+)
 from .presets_anyecg import IS_REMOTE_CODE
 from .tokenization_anyecg import AnyECGTokenizer
 
@@ -57,6 +64,16 @@ AUTO_CLASSES = {
 # Heads that no Auto class of transformers loads: beside a checkpoint of one, `auto_map` gives it to `AutoModel`.
 HEADS_WITHOUT_AUTO_CLASS = (AnyECGForLeadReconstruction, AnyECGForLongRecordClassification)
 
+# What `transformers.pipeline` makes for a task, and the Auto class that loads its model. Where transformers has none
+# that does, the pipeline makes of the backbone what it needs.
+PIPELINES = {
+    "ecg-classification": (ECGClassificationPipeline, AutoModelForSequenceClassification),
+    "ecg-anomaly-detection": (ECGAnomalyDetectionPipeline, AutoModelForSequenceClassification),
+    "ecg-feature-extraction": (ECGFeatureExtractionPipeline, AutoModel),
+    "ecg-lead-reconstruction": (ECGLeadReconstructionPipeline, AutoModel),
+    "ecg-tokenization": (ECGTokenizationPipeline, AutoModel),
+}
+
 
 def register_auto_classes() -> None:
     """Tells transformers' Auto classes and our own what to load; may be called again."""
@@ -72,9 +89,10 @@ if IS_REMOTE_CODE:
     # Saving copies the module of a class with all that it imports, and names it in `auto_map`: that shall be this one.
     for _class in {
         *HEADS_WITHOUT_AUTO_CLASS,
+        *(pipeline for pipeline, _ in PIPELINES.values()),
         *(found for loaded in AUTO_CLASSES.values() for found in loaded.values()),
     }:
         _class.__module__ = __name__
 
 
-__all__ = ["AUTO_CLASSES", "HEADS_WITHOUT_AUTO_CLASS", "register_auto_classes"]
+__all__ = ["AUTO_CLASSES", "HEADS_WITHOUT_AUTO_CLASS", "PIPELINES", "register_auto_classes"]

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import Pipeline
 
 from .cleaning_anyecg import CleanedECG
+from .compatibility_anyecg import check_tokenizer_matches
 from .inputs_anyecg import to_numpy
 from .windowing_anyecg import beyond_training, check_window, cut_feature, longest_window, nothing_usable
 
@@ -111,17 +112,14 @@ class ECGPipeline(Pipeline):
 
     def _check_model(self) -> None:
         """Raises `ValueError` if the model has random weights or does not fit the tokenizer."""
-        missing = getattr(self.model, "missing_weights", ())
+        missing = self.model.random_weights() if hasattr(self.model, "random_weights") else []
         if missing:
             raise ValueError(
                 f"{self.model.name_or_path} has no trained head for the task {self.task!r} (it is of"
                 f" {self.model.config.architectures}): {len(missing)} weights, for example {missing[0]}, would be"
                 " random numbers."
             )
-        for name in ("patch_size", "sampling_rate", "lead_names"):
-            ours, theirs = getattr(self.feature_extractor, name), getattr(self.model.config, name, None)
-            if (list(ours) != list(theirs or ())) if name == "lead_names" else (ours != theirs):
-                raise ValueError(f"the model's `{name}` is {theirs}, but the tokenizer's is {ours}: they must agree.")
+        check_tokenizer_matches(self.model.config, self.feature_extractor)
 
     @property
     def _patch_s(self) -> float:
@@ -173,7 +171,9 @@ class ECGPipeline(Pipeline):
         num_workers = num_workers or self._num_workers or 0
         many = _as_many(inputs)
         records = [inputs] if many is None else many
-        answers = self.get_iterator(records, num_workers, batch_size, preparing, {}, answering, numbered=many is not None)
+        answers = self.get_iterator(
+            records, num_workers, batch_size, preparing, {}, answering, numbered=many is not None
+        )
         if many is None:
             return next(answers)
         return list(answers) if isinstance(many, list) else answers

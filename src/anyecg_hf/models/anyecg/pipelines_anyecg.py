@@ -299,7 +299,7 @@ class ECGLeadReconstructionPipeline(ECGPipeline):
 
 
 def _is_a(model: Any, model_class: type) -> bool:
-    """By name: remote code gives every Auto class its own copy of a class."""
+    """By name: the model may come with the code of another checkpoint."""
     return any(kind.__name__ == model_class.__name__ for kind in type(model).__mro__)
 
 
@@ -312,34 +312,13 @@ def _with_reconstruction_head(model: Any) -> Any:
         return model
     commit = getattr(model.config, "_commit_hash", None)
     where = {} if commit is None else {"revision": commit}
-    return AnyECGForLeadReconstruction.from_pretrained(
-        model.name_or_path, dtype=model.dtype, _from_pipeline="ecg-lead-reconstruction", **where
-    )
-
-
-CUSTOM_PIPELINES = {
-    "ecg-classification": (ECGClassificationPipeline, "AutoModelForSequenceClassification"),
-    "ecg-anomaly-detection": (ECGAnomalyDetectionPipeline, "AutoModelForSequenceClassification"),
-    "ecg-feature-extraction": (ECGFeatureExtractionPipeline, "AutoModel"),
-    "ecg-lead-reconstruction": (ECGLeadReconstructionPipeline, "AutoModel"),
-    "ecg-tokenization": (ECGTokenizationPipeline, "AutoModel"),
-}
-
-
-def custom_pipelines() -> dict[str, dict[str, Any]]:
-    """The entry `custom_pipelines` of a `config.json` whose checkpoint carries its code."""
-    return {
-        task: {"impl": f"pipelines_anyecg.{kind.__name__}", "pt": [auto_class], "type": "audio"}
-        for task, (kind, auto_class) in CUSTOM_PIPELINES.items()
-    }
+    return AnyECGForLeadReconstruction.from_pretrained(model.name_or_path, dtype=model.dtype, **where)
 
 
 __all__ = [
-    "CUSTOM_PIPELINES",
     "ECGAnomalyDetectionPipeline",
     "ECGClassificationPipeline",
     "ECGFeatureExtractionPipeline",
     "ECGLeadReconstructionPipeline",
     "ECGTokenizationPipeline",
-    "custom_pipelines",
 ]

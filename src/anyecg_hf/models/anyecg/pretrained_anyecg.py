@@ -3,7 +3,10 @@
 """What every AnyECG model shares as a `PreTrainedModel`: supported features, default attention, strict loading."""
 
 import os
+from collections.abc import Collection
 from typing import Any
+
+import torch
 
 from .attention_anyecg import CARDIO_SPARSE
 from .checkpoint_files_anyecg import loading, refuse_pickles
@@ -23,7 +26,7 @@ class AnyECGPreTrainedMixin:
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
-    missing_weights: tuple[str, ...] = ()
+    _drawn_weights: dict[str, float] = {}  # noqa: RUF012 - replaced, never changed
     _can_record_outputs = {"hidden_states": AnyECGLayer, "attentions": AnyECGAttention}
 
     def __init__(self, config, *args: Any, **kwargs: Any):
@@ -43,8 +46,8 @@ class AnyECGPreTrainedMixin:
         As [`~PreTrainedModel.from_pretrained`], but a backbone weight that the checkpoint lacks is an error, and only
         safetensors files are read.
 
-        A missing task head is not: that is how fine-tuning starts, and `transformers` reports it. A model that
-        `transformers.pipeline` loads names the weights in `missing_weights`, for pipelines to refuse.
+        A missing task head is not: that is how fine-tuning starts, and `transformers` reports it. The model
+        remembers it, see [`~AnyECGPreTrainedMixin.random_weights`].
 
         Raises:
             `ValueError`: names the missing weights, or the pickle that is not opened.
@@ -67,14 +70,29 @@ class AnyECGPreTrainedMixin:
                 f" for example {missing[:3]}: they would be random numbers. Is it a complete AnyECG checkpoint of this"
                 " size?"
             )
-        if for_pipeline:
-            # An adapter may have brought its own head, which then stands under another name.
-            model.missing_weights = tuple(sorted(absent & model.state_dict().keys()))
+        model._drawn_weights = _sums(model, absent)
         return (model, info) if output_loading_info else model
+
+    def random_weights(self) -> list[str]:
+        """
+        Names of the weights that the checkpoint lacked, if all of them still are what they were at loading; none as
+        soon as any was trained or set.
+        """
+        # An adapter may have brought its own head: what it replaces stands under another name.
+        return sorted(self._drawn_weights) if self._drawn_weights == _sums(self, self._drawn_weights) else []
 
     def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
         """Cardio-sparse unless the user names an implementation."""
         return super().get_correct_attn_implementation(requested_attention or CARDIO_SPARSE, is_init_check)
+
+
+def _sums(model: torch.nn.Module, names: Collection[str]) -> dict[str, float]:
+    """Sums of the named weights that are at hand."""
+    if not names:
+        return {}
+    state = model.state_dict()
+    found = {name: state[name] for name in names if name in state}
+    return {name: float(value.double().sum()) for name, value in found.items() if value.device.type != "meta"}
 
 
 __all__ = ["AnyECGPreTrainedMixin"]

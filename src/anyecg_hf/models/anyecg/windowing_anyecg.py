@@ -54,8 +54,8 @@ def beyond_training(window_s: float | None, trained_patches: int, patch_s: float
     if window_s is None or window_s <= trained_s:
         return None
     return (
-        f"windows of {window_s:g} s are longer than the {trained_s:g} s that the checkpoint was trained on: what it says"
-        " of them is less certain."
+        f"windows of {window_s:g} s are longer than the {trained_s:g} s that the checkpoint was trained on: what it"
+        " says of them is less certain."
     )
 
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from anyecg_hf.windowing import window_spans
+from anyecg_hf.models.anyecg.windowing_anyecg import window_spans
 
 
 @pytest.mark.parametrize("length", [1, 3, 40])
