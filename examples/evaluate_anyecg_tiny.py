@@ -21,10 +21,7 @@ from examples.train_anyecg_tiny import load_stages
 
 from anyecg_hf import (
     TINY,
-    AnyECGConfig,
     AnyECGForMaskedCodeModeling,
-    AnyECGModel,
-    AnyECGRhythmQuantizer,
     AnyECGTokenizer,
 )
 from anyecg_hf.evaluation.classification.protocol import evaluate
@@ -32,6 +29,8 @@ from anyecg_hf.evaluation.classification.task_splits import load_task_data
 from anyecg_hf.evaluation.code_reports.codes import report_on_masked_codes, report_on_quantizer
 from anyecg_hf.evaluation.evaluation_configs import EvaluationConfig
 from anyecg_hf.evaluation.leads.reconstruction import evaluate_lead_reconstruction
+from anyecg_hf.hub.card_models import describe_checkpoint
+from anyecg_hf.hub.card_results import class_table, lead_table
 from anyecg_hf.hub.cards import render_checkpoint_card
 from anyecg_hf.training.codes import add_codes
 from anyecg_hf.training.config_files import load_config
@@ -63,66 +62,13 @@ def measure(data_root: Path, checkpoint: Path, run: Path, cache_dir: str | None)
     )
     return {
         **measure_codes(config, checkpoint, stages),
-        "superclasses": card_table(evaluate(config)),
-        "lead_reconstruction": card_leads(evaluate_lead_reconstruction(leads)),
+        "superclasses": class_table(evaluate(config)),
+        "lead_reconstruction": lead_table(evaluate_lead_reconstruction(leads)),
         "training_records_by_corpus": count_records(checkpoint),
-        **describe_model(checkpoint),
+        **describe_checkpoint(checkpoint),
         "stored_bytes": sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file()),
         "provenance": json.loads((checkpoint / "provenance.json").read_text()),
     }
-
-
-def card_table(table: dict[str, Any]) -> dict[str, Any]:
-    """What the card says of the table; the rest is in the run folder."""
-    rows, test = table["rows"], table["data"]["test"]
-    return {
-        "records": test["records"],
-        "positives": test["positives"],
-        "without_any_class": {split: found["without_any_class"] for split, found in table["data"].items()},
-        "rows": {
-            name: {
-                "title": row["title"],
-                "seeds": len(row["seeds"]),
-                "macro_auroc": bounds(row["figures"]["macro_auroc"]),
-            }
-            for name, row in rows.items()
-        },
-        "less": {
-            reference: {name: bounds(found["macro_auroc"]) for name, found in others.items()}
-            for reference, others in table["differences"].items()
-        },
-        "macro_f1": bounds(rows["finetuned"]["figures"]["macro_f1"]),
-        "auroc_by_class": {
-            name: figures["auroc"]["estimate"] for name, figures in rows["finetuned"]["classes"].items()
-        },
-    }
-
-
-def card_leads(results: dict[str, Any]) -> dict[str, Any]:
-    """What the card says of missing and noised leads; the rest is in the run folder."""
-    return {
-        "windows": results["data"]["test_windows"],
-        "patients": results["data"]["test_patients"],
-        "rows": results["task"]["rows"],
-        "parts": [
-            {
-                "title": results["task"]["parts"][part],
-                "rows": {row: lead_row(row, found) for row in found["rows"]},
-            }
-            for part, found in results["parts"].items()
-        ],
-    }
-
-
-def lead_row(row: str, found: dict[str, Any]) -> dict[str, Any]:
-    """A row's figures, and those of the trained model less it."""
-    figures = {name: bounds(found["rows"][row][name]) for name in ("psnr_db", "pearson_r")}
-    return figures if row == "trained" else {**figures, "less": bounds(found["differences"][row]["psnr_db"])}
-
-
-def bounds(figure: dict[str, Any]) -> dict[str, float]:
-    """A figure and the ends of its interval."""
-    return {name: figure[name] for name in ("estimate", "low", "high")}
 
 
 def measure_codes(config: EvaluationConfig, checkpoint: Path, stages: Any) -> dict[str, Any]:
@@ -148,32 +94,6 @@ def count_records(checkpoint: Path) -> dict[str, int]:
     """Training records of every corpus."""
     listing = json.loads((checkpoint / "training_records.json").read_text())
     return {corpus: len(records) for corpus, records in listing["stages_1_and_2"].items()}
-
-
-def describe_model(checkpoint: Path) -> dict[str, Any]:
-    """Sizes and loss weights, from the configs and the weights."""
-    config: AnyECGConfig = AnyECGConfig.from_pretrained(checkpoint)
-    quantizer = AnyECGRhythmQuantizer.from_pretrained(checkpoint / "quantizer")
-    patch_seconds = config.patch_size / config.sampling_rate
-    terms = ("morphology", "frequency", "demography", "codebook", "commitment")
-    return {
-        "architecture": {
-            "patch_size": config.patch_size,
-            "patch_seconds": patch_seconds,
-            "sampling_rate": config.sampling_rate,
-            "window_patches": config.trained_time_positions,
-            "window_seconds": config.trained_time_positions * patch_seconds,
-            "backbone_layers": config.num_hidden_layers,
-            "quantizer_encoder_layers": quantizer.config.num_hidden_layers,
-            "quantizer_decoder_layers": quantizer.config.num_decoder_layers,
-            "loss_weights": {term: getattr(quantizer.config, f"{term}_weight") for term in terms},
-        },
-        "parameters": {
-            "backbone": AnyECGModel.from_pretrained(checkpoint).num_parameters(),
-            "quantizer_without_codebook": quantizer.num_parameters(),
-            "codebook": quantizer.config.codebook_size * quantizer.config.codebook_dim,
-        },
-    }
 
 
 def main() -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import yaml
 
 from anyecg_hf import TINY, AnyECGTokenizer
+from anyecg_hf.hub.card_provenance import run_provenance
 from anyecg_hf.training.classification import label_task, labelled_rows
 from anyecg_hf.training.config_files import load_config
 from anyecg_hf.training.configs import (
@@ -35,8 +35,6 @@ from anyecg_hf.training.sources import load_rows
 from anyecg_hf.training.train_quantizer import train_quantizer
 
 RECIPES = Path(__file__).parent / "recipes" / "tiny"
-# Of no interest to who reads how a checkpoint was trained.
-PLACES = ("output_dir", "resume", "tokenizer", "checkpoint")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,27 +107,9 @@ def train(stages: Stages) -> None:
 
 def provenance_of(stages: Stages) -> dict[str, Any]:
     """What decided the weights: settings, records and versions of every stage."""
-    return {field.name: _stage_provenance(getattr(stages, field.name)) for field in dataclasses.fields(stages)}
-
-
-def _stage_provenance(config: TrainingConfig) -> dict[str, Any]:
-    folder = Path(config.output_dir)
-    settings = yaml.safe_load((folder / "config.yaml").read_text())
-    settings["data"] = {name: value for name, value in settings["data"].items() if name not in ("root", "cache_dir")}
     return {
-        "settings": _stated({name: value for name, value in settings.items() if name not in PLACES}),
-        "data": json.loads((folder / "data.json").read_text()),
-        "versions": json.loads((folder / "versions.json").read_text()),
+        field.name: run_provenance(Path(getattr(stages, field.name).output_dir)) for field in dataclasses.fields(stages)
     }
-
-
-def _stated(settings: Any) -> Any:
-    """Nested settings without those that were left open."""
-    if isinstance(settings, list):
-        return [_stated(value) for value in settings]
-    if isinstance(settings, dict):
-        return {name: _stated(value) for name, value in settings.items() if value is not None}
-    return settings
 
 
 def records_of(stages: Stages) -> dict[str, dict[str, list[str]]]:

@@ -1,30 +1,60 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Model cards: facts from YAML, numbers from results files, words from a template."""
+"""Model cards: facts from YAML, figures from results files and run folders, words from a template."""
 
+import json
 import math
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
 from anyecg_hf.corpora import CORPORA
-from anyecg_hf.hub.templates import load_template
+from anyecg_hf.hub.card_facts import CardFacts, load_card_facts
+from anyecg_hf.hub.card_models import adapter_rows, describe_adapter, describe_checkpoint, size_rows
+from anyecg_hf.hub.card_provenance import (
+    NOT_RECORDED,
+    Lineage,
+    StageSummary,
+    corpus_rows,
+    lineage_of,
+    records_by_corpus,
+    stage_records,
+    stage_summary,
+)
+from anyecg_hf.hub.card_results import (
+    ResultSection,
+    TestRecords,
+    class_section,
+    code_entries,
+    lead_section,
+    read_results,
+)
+from anyecg_hf.hub.templates import TEMPLATES, load_template
+from anyecg_hf.version import __version__
 
-TEMPLATE = "checkpoint.md.jinja"
+MODEL_TEMPLATE, ADAPTER_TEMPLATE = "checkpoint.md.jinja", "adapter.md.jinja"
+RECORDED = "recorded"
 # Weights may be trained on such records, and shared, where their authors are named.
 LICENCES = ("CC-BY-4.0", "ODC-By-1.0")
+_TAGS = ("ecg", "electrocardiogram", "anyecg")
+# What the embedded checkpoint was tested on; its results are older than the noting of it.
+_TINY_TESTED = TestRecords("ptb-xl", "PTB-XL", "fold 9")
+_TINY_STAGES = ("quantizer", "pretraining", "superclass", "lead_reconstruction")
+_TINY_MADE_BY = "`examples/train_anyecg_tiny.py` trains it, `examples/evaluate_anyecg_tiny.py` writes this card."
+_TINY_TASK = {"task": "superclass", "main_figure": "macro_auroc"}
 
 
 def render_checkpoint_card(facts_file: str | os.PathLike, results: dict[str, Any]) -> str:
     """
-    Renders a checkpoint's card.
+    Renders the card of the embedded checkpoint.
 
     Args:
-        facts_file (`str` or `os.PathLike`): YAML with the card's facts; the template lies beside it.
+        facts_file (`str` or `os.PathLike`): YAML with the card's facts ([`CardFacts`]).
         results (`dict`): What the evaluation script wrote.
 
     Returns:
@@ -33,16 +63,258 @@ def render_checkpoint_card(facts_file: str | os.PathLike, results: dict[str, Any
     Raises:
         `ValueError`: if anything that the card states is missing or no number, or a corpus has no known licence.
     """
-    facts_file = Path(facts_file)
-    facts = yaml.safe_load(facts_file.read_text())
+    facts, name = load_card_facts(facts_file), Path(facts_file).name
     _refuse_gaps(results)
     try:
-        data = ModelCardData(**facts["metadata"], eval_results=_evaluation_results(results))
-        return load_template(facts_file.parent / TEMPLATE).render(
-            card_data=data.to_yaml(), facts=facts, results=results, corpora=_corpora(results)
+        counts = results["training_records_by_corpus"]
+        _refuse_unlicensed(counts)
+        sections = [
+            class_section({**_TINY_TASK, **results["superclasses"]}, _TINY_TESTED),
+            lead_section(results["lead_reconstruction"], _TINY_TESTED),
+        ]
+        what = {"architecture": {**results["architecture"], **_codebook(results)}, "parameters": results["parameters"]}
+        size = [
+            ["size of the folder", f"{results['stored_bytes'] / 1e6:.1f} MB"],
+            ["seed", f"{results['provenance']['quantizer']['settings']['run']['seed']}"],
+        ]
+        return _render(
+            _Content(
+                facts=facts,
+                template=MODEL_TEMPLATE,
+                architecture="AnyECGForSequenceClassification",
+                what=[*size_rows(what), *size],
+                sections=sections,
+                lineage=Lineage([results["provenance"][stage] for stage in _TINY_STAGES], []),
+                counts=counts,
+                loss_weights=results["architecture"]["loss_weights"],
+                window_s=results["architecture"]["window_seconds"],
+                codes=results["quantizer"],
+                masked_codes=results["masked_codes"],
+                entries=code_entries(results, _TINY_TESTED),
+                made_by=_TINY_MADE_BY,
+                has_provenance=True,
+            )
         )
     except (jinja2.UndefinedError, KeyError, TypeError) as error:
-        raise ValueError(f"the card states what {facts_file.name} or the results lack: {error}") from error
+        raise ValueError(f"the card states what {name} or the results lack: {error}") from error
+
+
+def _codebook(results: Mapping[str, Any]) -> dict[str, Any]:
+    return {"codebook_size": results["quantizer"]["codebook_size"]}
+
+
+def render_run_card(
+    facts_file: str | os.PathLike, run: str | os.PathLike, results_files: Sequence[str | os.PathLike] = ()
+) -> str:
+    """
+    Renders the card of what a run of `anyecg train-quantizer`, `anyecg pretrain` or `anyecg finetune` trained: a model,
+    a quantizer or an adapter.
+
+    Args:
+        facts_file (`str` or `os.PathLike`): YAML with the card's facts ([`CardFacts`]).
+        run (`str` or `os.PathLike`): The run folder; its `final` is what the card is of.
+        results_files (`Sequence[str or os.PathLike]`, *optional*): `results.json` of evaluations of that checkpoint.
+
+    Returns:
+        `str`: the card with its metadata block.
+
+    Raises:
+        `FileNotFoundError`: if `run` is not the folder of a finished run.
+        `ValueError`: if the facts or the results cannot be used, or the facts leave the training data to a record
+            that does not have it all.
+    """
+    run = Path(run)
+    if (run / "final" / "adapter_config.json").is_file():
+        return render_adapter_card(facts_file, run / "final", results_files)
+    facts = load_card_facts(facts_file)
+    lineage, described = lineage_of(run), describe_checkpoint(run / "final")
+    counts = records_by_corpus(lineage.stages)
+    _check_recorded(facts, lineage, counts)
+    architecture = described["architecture"]
+    return _render(
+        _Content(
+            facts=facts,
+            template=MODEL_TEMPLATE,
+            architecture=architecture["class"],
+            what=size_rows(described),
+            sections=[_section(path) for path in results_files],
+            lineage=lineage,
+            counts=counts,
+            loss_weights=architecture.get("loss_weights", {}),
+            window_s=architecture.get("window_seconds", 0.0),
+        )
+    )
+
+
+def render_adapter_card(
+    facts_file: str | os.PathLike, adapter: str | os.PathLike, results_files: Sequence[str | os.PathLike] = ()
+) -> str:
+    """
+    Renders the card of an adapter.
+
+    Args:
+        facts_file (`str` or `os.PathLike`): YAML with the card's facts ([`CardFacts`]). `base_model` says what the
+            checkpoint below is called on the Hub where the adapter names a folder.
+        adapter (`str` or `os.PathLike`): Its folder; `final` of a run where the card shall say how it was trained.
+        results_files (`Sequence[str or os.PathLike]`, *optional*): `results.json` of evaluations of that adapter.
+
+    Returns:
+        `str`: the card with its metadata block.
+
+    Raises:
+        `FileNotFoundError`: if it is not the folder of an adapter.
+        `ValueError`: as [`render_run_card`], and if nobody says which checkpoint it belongs to.
+    """
+    folder, facts = Path(adapter), load_card_facts(facts_file)
+    found = describe_adapter(folder)
+    base = facts.base_model or found.base_name
+    if not base or Path(base).exists() or base.count("/") > 1 or base.startswith((".", "/")):
+        raise ValueError(
+            f"{folder} names {'a folder of this machine' if base else 'nothing'} as the checkpoint that it belongs to:"
+            f" state `base_model` in {Path(facts_file).name}, its name on the Hub."
+        )
+    is_run = (folder.parent / "config.yaml").is_file()
+    lineage = lineage_of(folder.parent) if is_run else Lineage([], [])
+    counts = records_by_corpus(lineage.stages)
+    _check_recorded(facts, lineage, counts)
+    digest = lineage.stages[-1]["data"].get("parent_sha256", "") if is_run else ""
+    return _render(
+        _Content(
+            facts=facts,
+            template=ADAPTER_TEMPLATE,
+            architecture=found.architecture,
+            what=adapter_rows(found, base, facts.base_revision or found.base_revision, digest),
+            sections=[_section(path) for path in results_files],
+            lineage=lineage,
+            counts=counts,
+            base_name=base,
+        )
+    )
+
+
+def _section(path: str | os.PathLike) -> ResultSection:
+    try:
+        return read_results(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read as results of `anyecg evaluate`: {error}") from error
+
+
+def _check_recorded(facts: CardFacts, lineage: Lineage, counts: Mapping[str, int]) -> None:
+    """`training_data: recorded` is refused where the runs do not say it all, or not with what licence."""
+    if facts.training_data != RECORDED:
+        return
+    reasons = [f"{name} does not say what it was trained on" for name in lineage.unknown]
+    reasons += [f"{name} is no corpus with a known licence" for name in counts if not _licence_of(name)]
+    reasons += ["a stage does not list its records" for stage in lineage.stages if not stage_records(stage)]
+    if reasons or not counts:
+        raise ValueError(
+            f"`training_data` of {facts.name!r} is `{RECORDED}`, but {'; '.join(reasons) or 'there is no run folder'}:"
+            " state it in words, with licences and authors."
+        )
+
+
+def _licence_of(corpus: str) -> str:
+    licence = CORPORA[corpus].description.licence if corpus in CORPORA else "unknown"
+    return "" if licence == "unknown" else licence
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Content:
+    """What a card is rendered from."""
+
+    facts: CardFacts
+    template: str
+    architecture: str
+    what: Sequence[Sequence[str]]
+    sections: Sequence[ResultSection]
+    lineage: Lineage
+    counts: Mapping[str, int]
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
+    window_s: float = 0.0
+    codes: Mapping[str, Any] = field(default_factory=dict)
+    masked_codes: Sequence[Mapping[str, Any]] = ()
+    entries: Sequence[EvalResult] = ()
+    base_name: str = ""
+    made_by: str = f"This card was written by anyecg_hf {__version__} from the run folder and results files."
+    has_provenance: bool = False
+
+
+def _render(content: _Content) -> str:
+    facts, stages = content.facts, [stage_summary(stage) for stage in content.lineage.stages]
+    entries = [*(entry for section in content.sections for entry in section.entries), *content.entries]
+    versions = content.lineage.stages[-1]["versions"] if stages else {}
+    stored = f"{facts.stored_dtype}; the figures below are of the stored weights"
+    return load_template(TEMPLATES / content.template).render(
+        card_data=_card_data(facts, entries, content.base_name).to_yaml(),
+        facts=facts,
+        content=content,
+        what=[*content.what, *([["weights", stored]] if facts.stored_dtype else [])],
+        n_records=sum(content.counts.values()),
+        stages=stages,
+        rows_of=_stage_rows(stages),
+        codes_of=f"{_TINY_TESTED.name} {_TINY_TESTED.split}",
+        loss_weights=", ".join(f"{name.replace('_', ' ')} {value}" for name, value in content.loss_weights.items()),
+        corpora=[[row.title, f"{row.records}", row.licence, row.attribution] for row in corpus_rows(content.counts)],
+        codes_rows=_codes_rows(content.codes),
+        masked_rows=[_masked_row(row) for row in content.masked_codes],
+        version=versions.get("anyecg_hf", __version__),
+        versions=", ".join(f"{name} {versions[name]}" for name in ("anyecg_hf", "torch", "transformers") if versions),
+    )
+
+
+def _stage_rows(stages: Sequence[StageSummary]) -> dict[str, list[list[str]]]:
+    """Rows of the tables that have one for every stage."""
+    return {
+        "training": [[stage.title, *stage.cells] for stage in stages],
+        "seen": [
+            [
+                *(stage.title, stage.trained_on, stage.selected_on or "-", stage.held_out or "-"),
+                *(stage.left_out or "-", stage.fingerprint),
+            ]
+            for stage in stages
+        ],
+        "cost": [[stage.title, stage.duration, stage.machine] for stage in stages]
+        or [["all", NOT_RECORDED, NOT_RECORDED]],
+    }
+
+
+def _card_data(facts: CardFacts, entries: Sequence[EvalResult], base_name: str) -> ModelCardData:
+    optional = {
+        "license_name": facts.licence_name,
+        "license_link": facts.licence_link,
+        "pipeline_tag": facts.pipeline_tag,
+        "datasets": facts.datasets,
+        "base_model": base_name,
+        "base_model_relation": "adapter" if base_name else "",
+    }
+    return ModelCardData(
+        model_name=facts.name,
+        license=facts.licence,
+        library_name="peft" if base_name else "anyecg_hf",
+        tags=list(dict.fromkeys([*_TAGS, *facts.tags])),
+        eval_results=list(entries) or None,
+        **{name: value for name, value in optional.items() if value},
+    )
+
+
+def _codes_rows(codes: Mapping[str, Any]) -> list[list[str]]:
+    if not codes:
+        return []
+    quartiles = f"quartiles {codes['correlation_low']:.3f} to {codes['correlation_high']:.3f}"
+    return [
+        ["codes in use", f"{100 * codes['codes_in_use']:.1f} % of {codes['codebook_size']}"],
+        ["perplexity", f"{codes['perplexity']:.0f}"],
+        ["mutual information of code and lead", f"{codes['code_lead_information_bits']:.2f} bits"],
+        ["reconstruction, Pearson r of a lead", f"median {codes['correlation_median']:.3f}, {quartiles}"],
+        ["reconstruction, signal to error", f"{codes['snr_db']:.2f} dB"],
+    ]
+
+
+def _masked_row(row: Mapping[str, Any]) -> list[str]:
+    figures = ("cross_entropy", "unigram_cross_entropy", "accuracy")
+    copies = ("copy_previous_accuracy", "copy_nearest_accuracy", "copy_neighbour_accuracy")
+    hidden = f"{row['strategy'].replace('_', ' ')}, {100 * row['ratio']:.0f} %"
+    return [hidden, *(f"{row[name]:.3f}" for name in (*figures, *copies))]
 
 
 def _refuse_gaps(results: Any, place: str = "results") -> None:
@@ -54,29 +326,12 @@ def _refuse_gaps(results: Any, place: str = "results") -> None:
         raise ValueError(f"the card cannot state {place}: expected a number, found {results}.")
 
 
-def _corpora(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the data table: corpora whose licence allows training with attribution, with their training records."""
-    described = {name: builder.description for name, builder in CORPORA.items()}
-    counts = results["training_records_by_corpus"]
-    unlicensed = sorted(name for name in counts if name not in described or described[name].licence not in LICENCES)
+def _refuse_unlicensed(counts: Mapping[str, int]) -> None:
+    unlicensed = sorted(name for name in counts if _licence_of(name) not in LICENCES)
     if unlicensed:
         raise ValueError(
             f"training records are of corpora without a licence to train with attribution: {', '.join(unlicensed)}."
         )
-    return [{"corpus": described[name], "records": count} for name, count in sorted(counts.items())]
 
 
-def _evaluation_results(results: dict[str, Any]) -> list[EvalResult]:
-    auroc = results["superclasses"]["rows"]["finetuned"]["macro_auroc"]
-    return [
-        EvalResult(
-            task_type="audio-classification",
-            task_name="Multi-label ECG classification",
-            dataset_type="ptb-xl",
-            dataset_name="PTB-XL 1.0.3, five diagnostic superclasses",
-            dataset_split="fold 9",
-            metric_type="roc_auc",
-            metric_name=f"macro AUROC (95 % interval {auroc['low']:.3f} to {auroc['high']:.3f})",
-            metric_value=round(auroc["estimate"], 4),
-        )
-    ]
+__all__ = ["LICENCES", "render_adapter_card", "render_checkpoint_card", "render_run_card"]

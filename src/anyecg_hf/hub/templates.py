@@ -1,16 +1,21 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Templates of cards."""
+"""Templates of cards. They lie in the package, so that an installed one has them; `model_cards/` links to them."""
 
 from pathlib import Path
 
 import jinja2
 
+from anyecg_hf.evaluation.results_folder import markdown_table
+
+TEMPLATES = Path(__file__).parent / "card_templates"
+
 
 def load_template(path: Path) -> jinja2.Template:
     """
     Loads the template of a card, in Markdown. Whatever it names must be there when it is rendered: a gap is
-    `jinja2.UndefinedError`. The filter `cell` fits a text into a cell of a table.
+    `jinja2.UndefinedError`. The filter `cell` fits a text into a cell of a table; `table` makes one of a header and
+    rows of texts.
 
     Args:
         path (`Path`): The template.
@@ -25,6 +30,7 @@ def load_template(path: Path) -> jinja2.Template:
         autoescape=False,  # Markdown
     )
     environment.filters["cell"] = table_cell
+    environment.globals["table"] = markdown_table
     return environment.get_template(path.name)
 
 
@@ -33,4 +39,4 @@ def table_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-__all__ = ["load_template", "table_cell"]
+__all__ = ["TEMPLATES", "load_template", "table_cell"]

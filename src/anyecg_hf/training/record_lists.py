@@ -69,13 +69,14 @@ def trained_records(checkpoint: str | Path) -> TrainedRecords:
         [`TrainedRecords`]: `unknown` names what is on the Hub, was trained on a stream, or does not say.
     """
     found = TrainedRecords()
-    for folder in _lineage(Path(checkpoint)):
+    for folder in run_lineage(Path(checkpoint)):
         for record in _records_of(folder, found):
             found.add(record)
     return found
 
 
-def _lineage(checkpoint: Path) -> Iterator[Path]:
+def run_lineage(checkpoint: Path) -> Iterator[Path]:
+    """Yields a checkpoint and those that it was made from, as far as run folders tell; the last may be Hub names."""
     yield checkpoint
     config = checkpoint.parent / "config.yaml"
     if config.is_file():
@@ -83,7 +84,7 @@ def _lineage(checkpoint: Path) -> Iterator[Path]:
         for name in _ANCESTORS:
             # The tokenizer's own settings in stage 1, a path later.
             if isinstance(settings.get(name), str):
-                yield from _lineage(Path(settings[name]))
+                yield from run_lineage(Path(settings[name]))
 
 
 def _records_of(checkpoint: Path, found: TrainedRecords) -> Iterator[RowKey]:
@@ -98,4 +99,4 @@ def _records_of(checkpoint: Path, found: TrainedRecords) -> Iterator[RowKey]:
         found.unknown.append(str(checkpoint))
 
 
-__all__ = ["LISTING_FILE", "RECORDS_FILE", "TrainedRecords", "trained_records", "write_record_list"]
+__all__ = ["LISTING_FILE", "RECORDS_FILE", "TrainedRecords", "run_lineage", "trained_records", "write_record_list"]
