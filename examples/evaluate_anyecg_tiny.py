@@ -3,6 +3,7 @@
 """Measures the embedded checkpoint on PTB-XL fold 9 and writes its results and its card.
 
     python examples/evaluate_anyecg_tiny.py DATA_ROOT --run runs/anyecg-tiny
+    python examples/evaluate_anyecg_tiny.py DATA_ROOT --subgroups  # of the stored weights, without the run folder
 
 Writes `results.json` and `README.md` into the checkpoint's folder, and the whole tables of the superclasses and of
 missing leads, with plots, into the run folder. Fold 9 is scored here only. The run folder is that of
@@ -71,6 +72,31 @@ def measure(data_root: Path, checkpoint: Path, run: Path, cache_dir: str | None)
     }
 
 
+def measure_subgroups(data_root: Path, checkpoint: Path, output: Path, cache_dir: str | None) -> dict[str, Any]:
+    """The stored results with subgroups, of the classifier alone: nothing of the training run is needed."""
+    results = json.loads((checkpoint / "results.json").read_text())
+    config = load_config(
+        EvaluationConfig,
+        RECIPES / "ptbxl_superclass.yaml",
+        output_dir=str(output),
+        checkpoint=str(checkpoint),
+        pretrained=None,
+        rows=["finetuned"],
+        robustness__rows=[],
+        overwrite=True,
+        data__root=str(data_root),
+        **({"data__cache_dir": cache_dir} if cache_dir else {}),
+    )
+    found = class_table(evaluate(config))
+    stored, now = (table["rows"]["finetuned"]["macro_auroc"]["estimate"] for table in (results["superclasses"], found))
+    if abs(stored - now) > 1e-4:
+        raise ValueError(
+            f"the classifier's macro AUROC is {now:.5f} here and {stored:.5f} in the results: measure all."
+        )
+    results["superclasses"]["subgroups"] = found["subgroups"]
+    return results
+
+
 def measure_codes(config: EvaluationConfig, checkpoint: Path, stages: Any) -> dict[str, Any]:
     """Rhythm codes, and predictions of hidden ones, on fold 9."""
     tokenizer = AnyECGTokenizer.from_pretrained(checkpoint)
@@ -101,11 +127,16 @@ def main() -> None:
     parser.add_argument("data_root", type=Path, help="folder of the corpora's folders")
     parser.add_argument("--checkpoint", type=Path, default=Path(TINY), help="what to measure")
     parser.add_argument("--run", type=Path, default=Path("runs/anyecg-tiny"), help="its run folder")
+    parser.add_argument("--subgroups", action="store_true", help="measure subgroups only, and add them to the results")
     parser.add_argument("--cache-dir", help="where prepared records are kept")
     arguments = parser.parse_args()
     transformers.logging.set_verbosity_warning()
     datasets.disable_progress_bars()
-    results = measure(arguments.data_root, arguments.checkpoint, arguments.run, arguments.cache_dir)
+    if arguments.subgroups:
+        folder = arguments.run / "evaluation" / "subgroups"
+        results = measure_subgroups(arguments.data_root, arguments.checkpoint, folder, arguments.cache_dir)
+    else:
+        results = measure(arguments.data_root, arguments.checkpoint, arguments.run, arguments.cache_dir)
     (arguments.checkpoint / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     card = render_checkpoint_card(CARDS / "anyecg-tiny.yaml", results)
     (arguments.checkpoint / "README.md").write_text(card)

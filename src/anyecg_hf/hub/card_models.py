@@ -209,7 +209,7 @@ def adapter_rows(adapter: AdapterDescription, base: str, revision: str, digest: 
     rows = [
         ["base model", f"`{base}`"],
         ["its revision", f"`{revision}`" if revision else "not recorded"],
-        ["SHA-256 of its tokenizer and weights", f"`{digest[:16]}`" if digest else "not recorded"],
+        ["its tokenizer and weights", f"SHA-256 `{digest[:16]}...`" if digest else "not recorded"],
         ["method", f"{method}, rank {adapter.rank}, alpha {adapter.alpha:g}, dropout {adapter.dropout:g}"],
         ["adapted layers", ", ".join(f"`{name}`" for name in adapter.targets)],
         ["trained whole", ", ".join(f"`{name}`" for name in adapter.trained_whole) or "nothing"],

@@ -206,6 +206,8 @@ def split_words(sources: Sequence[Mapping[str, Any]]) -> str:
     Returns:
         `str`: which splits or folds they are of, for example `folds 1-7`; empty for everything there is.
     """
+    if all(source.get("parquet") is not None for source in sources):
+        return ""
     if all(source.get("folds") for source in sources):
         folds = sorted({fold for source in sources for fold in source["folds"]})
         return f"fold{'s' if len(folds) > 1 else ''} {_ranges(folds)}"
@@ -225,7 +227,10 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _machine(device: str, torch_version: str) -> str:
@@ -255,7 +260,7 @@ def corpus_rows(records_by_corpus: Mapping[str, int]) -> list[CorpusRow]:
     for name, count in sorted(records_by_corpus.items()):
         described = CORPORA[name].description if name in CORPORA and name != "folder" else None
         if described is None:
-            rows.append(CorpusRow(f"{name} (of their own)", count, "see above", "see above"))
+            rows.append(CorpusRow(f"{name} (no public corpus that anyecg_hf knows)", count, "see above", "see above"))
         else:
             licence = described.licence + ("" if described.licence_is_certain else " (to our knowledge)")
             rows.append(CorpusRow(described.title, count, licence, described.citation))

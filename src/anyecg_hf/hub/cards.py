@@ -243,7 +243,7 @@ def _render(content: _Content) -> str:
     facts, stages = content.facts, [stage_summary(stage) for stage in content.lineage.stages]
     entries = [*(entry for section in content.sections for entry in section.entries), *content.entries]
     versions = content.lineage.stages[-1]["versions"] if stages else {}
-    stored = f"{facts.stored_dtype}; the figures below are of the stored weights"
+    stored = f"{facts.stored_dtype}. The figures below are of the stored weights"
     return load_template(TEMPLATES / content.template).render(
         card_data=_card_data(facts, entries, content.base_name).to_yaml(),
         facts=facts,
@@ -288,11 +288,10 @@ def _card_data(facts: CardFacts, entries: Sequence[EvalResult], base_name: str) 
         "base_model_relation": "adapter" if base_name else "",
     }
     return ModelCardData(
-        model_name=facts.name,
         license=facts.licence,
         library_name="peft" if base_name else "anyecg_hf",
         tags=list(dict.fromkeys([*_TAGS, *facts.tags])),
-        eval_results=list(entries) or None,
+        **({"model_name": facts.name, "eval_results": list(entries)} if entries else {}),
         **{name: value for name, value in optional.items() if value},
     )
 
