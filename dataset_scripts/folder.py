@@ -10,9 +10,8 @@ Licence: unknown, unless you state it.
 """
 
 import sys
-from pathlib import Path
 
 from anyecg_hf.cli.corpus_script import main
 
 if __name__ == "__main__":
-    sys.exit(main("folder", Path(__file__).parents[1]))
+    sys.exit(main("folder"))

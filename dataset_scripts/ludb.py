@@ -9,9 +9,8 @@ Licence: ODC-By-1.0, as stated with the corpus.
 """
 
 import sys
-from pathlib import Path
 
 from anyecg_hf.cli.corpus_script import main
 
 if __name__ == "__main__":
-    sys.exit(main("ludb", Path(__file__).parents[1]))
+    sys.exit(main("ludb"))

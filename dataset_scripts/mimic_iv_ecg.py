@@ -10,9 +10,8 @@ Licence: ODbL-1.0, to our knowledge; not confirmed, so check it before you share
 """
 
 import sys
-from pathlib import Path
 
 from anyecg_hf.cli.corpus_script import main
 
 if __name__ == "__main__":
-    sys.exit(main("mimic-iv-ecg", Path(__file__).parents[1]))
+    sys.exit(main("mimic-iv-ecg"))

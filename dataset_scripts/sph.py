@@ -9,9 +9,8 @@ Licence: CC-BY-4.0, to our knowledge; not confirmed, so check it before you shar
 """
 
 import sys
-from pathlib import Path
 
 from anyecg_hf.cli.corpus_script import main
 
 if __name__ == "__main__":
-    sys.exit(main("sph", Path(__file__).parents[1]))
+    sys.exit(main("sph"))

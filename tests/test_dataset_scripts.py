@@ -34,7 +34,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture):
     """Runs the script of a corpus in this process; returns status, stdout and stderr without progress bars."""
 
     def run(corpus: str, *arguments) -> tuple[int, str, str]:
-        status = main(corpus, ROOT, ["--cache-dir", str(tmp_path / "cache"), *map(str, arguments)])
+        status = main(corpus, ["--cache-dir", str(tmp_path / "cache"), *map(str, arguments)])
         out, err = capsys.readouterr()
         return status, out, "\n".join(line for line in err.splitlines() if "%|" not in line)
 
@@ -50,7 +50,7 @@ class TestScripts:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         (call,) = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "main")
         name = path.stem.replace("_", "-")
-        assert ast.unparse(call) == f"main({name!r}, Path(__file__).parents[1])"
+        assert ast.unparse(call) == f"main({name!r})"
         description = CORPORA[name].description
         stated = " ".join(ast.get_docstring(tree).split())
         assert f"Licence: {description.licence}" in stated
@@ -184,7 +184,7 @@ class TestPush:
 @pytest.mark.parametrize("name", sorted(CORPORA))
 def test_every_script_explains_its_options(name, capsys):
     with pytest.raises(SystemExit) as ended:
-        main(name, ROOT, ["--help"])
+        main(name, ["--help"])
     shown = capsys.readouterr().out
     assert ended.value.code == 0 and "--data-dir" in shown and "--push" in shown
     assert ("--sampling-rate" in shown) is (name in ("ptb-xl", "folder"))

@@ -31,11 +31,9 @@ from anyecg_hf.hub.corpus_cards import (
 from anyecg_hf.plotting import gallery
 from anyecg_hf.records import read_record
 
-TEMPLATE = Path(__file__).parents[2] / "model_cards" / "corpus.md.jinja"
-
 
 def rendered(prepared: PreparedCorpus, **changes) -> str:
-    return render_corpus_card(prepared, replace(CORPORA[prepared.plan.corpus].description, **changes), TEMPLATE)
+    return render_corpus_card(prepared, replace(CORPORA[prepared.plan.corpus].description, **changes))
 
 
 def prepared_folder(tmp_path: Path, **options) -> PreparedCorpus:
@@ -113,7 +111,7 @@ class TestMetadata:
         corpus = write_ptb_xl(tmp_path / "corpus")
         (corpus.root / corpus.rows["00002_hr"].files[0]).write_bytes(b"")
         prepared = write_corpus(corpus_builder("ptb-xl", corpus.root, cache_dir=tmp_path / "cache"), tmp_path / "out")
-        write_corpus_card(prepared, CORPORA["ptb-xl"].description, TEMPLATE)
+        write_corpus_card(prepared, CORPORA["ptb-xl"].description)
         assert list(load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "hub"))) == ["train", "test"]
 
 
@@ -208,7 +206,7 @@ class TestUse:
     def test_the_code_of_the_card_runs(self, tmp_path, monkeypatch, form):
         root = write_georgia(tmp_path / "corpus", 2)
         prepared = prepare_georgia(root, tmp_path / "georgia-ecg", form=form)
-        card = write_corpus_card(prepared, georgia_description(), TEMPLATE).read_text()
+        card = write_corpus_card(prepared, georgia_description()).read_text()
         blocks = re.findall(r"^```python\n(.*?)^```$", card, flags=re.MULTILINE | re.DOTALL)
         (tmp_path / "card.py").write_text("\n".join(blocks))
         monkeypatch.chdir(tmp_path)
@@ -220,7 +218,7 @@ class TestUse:
     def test_a_folder_of_ones_own_needs_no_licence_and_no_site(self, tmp_path):
         prepared = prepared_folder(tmp_path, title="ECGs of our ward")
         description = corpus_builder("folder", tmp_path / "records", title="ECGs of our ward").description
-        card = render_corpus_card(prepared, description, TEMPLATE)
+        card = render_corpus_card(prepared, description)
         assert card.splitlines()[1] == "license: unknown" and "# ECGs of our ward" in card
         assert "official site" not in card and "`labels_csv=labels.csv`" in card
 

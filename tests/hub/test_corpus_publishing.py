@@ -5,7 +5,6 @@
 import inspect
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,8 +18,6 @@ from anyecg_hf.corpora.parquet.sharding import PreparedCorpus, write_corpus
 from anyecg_hf.hub import corpus_publishing
 from anyecg_hf.hub.corpus_cards import write_corpus_card, write_corpus_gallery
 from anyecg_hf.hub.corpus_publishing import publish_corpus
-
-TEMPLATE = Path(__file__).parents[2] / "model_cards" / "corpus.md.jinja"
 
 
 @dataclass
@@ -61,7 +58,7 @@ def whole(tmp_path_factory) -> PreparedCorpus:
     folder = tmp_path_factory.mktemp("georgia")
     prepared = prepare_georgia(write_georgia(folder / "corpus"), folder / "georgia-ecg")
     write_corpus_gallery(prepared, CORPORA["georgia"].description)
-    write_corpus_card(prepared, CORPORA["georgia"].description, TEMPLATE)
+    write_corpus_card(prepared, CORPORA["georgia"].description)
     return prepared
 
 
@@ -166,7 +163,7 @@ class TestRefusal:
 
     def test_with_the_card_of_other_files(self, prepared, hub):
         other = replace(prepared, plan=replace(prepared.plan, shard_mb=1))
-        write_corpus_card(other, CORPORA["georgia"].description, TEMPLATE)
+        write_corpus_card(other, CORPORA["georgia"].description)
         told = rf"expected the card of these files \(plan {prepared.plan.fingerprint[:16]}\), found that of others"
         self.refused(prepared, hub, told)
 
@@ -182,7 +179,7 @@ class TestRefusal:
         write_record(tmp_path / "mine", "one")
         builder = corpus_builder("folder", tmp_path / "mine", cache_dir=tmp_path / "cache")
         prepared = write_corpus(builder, tmp_path / "parquet")
-        write_corpus_card(prepared, builder.description, TEMPLATE)
+        write_corpus_card(prepared, builder.description)
         self.refused(prepared, hub, "expected a licence that allows others to have these records, found an unknown one")
 
         hub.is_private = True
@@ -195,6 +192,6 @@ class TestRefusal:
         write_table(patients, [{"subject_id": "1", "gender": "F", "anchor_age": "40", "anchor_year": "2150"}])
         builder = corpus_builder("mimic-iv-ecg", corpus.root, cache_dir=tmp_path / "cache", patients_csv=str(patients))
         prepared = write_corpus(builder, tmp_path / "parquet")
-        write_corpus_card(prepared, builder.description, TEMPLATE)
+        write_corpus_card(prepared, builder.description)
         self.refused(prepared, hub, "found facts from `patients_csv`, which its terms forbid to share")
         assert len(publish_corpus(prepared.folder, "org/mimic", private=True, dry_run=True).files) == 5

@@ -17,20 +17,19 @@ from anyecg_hf.corpora.building import CorpusConfig
 from anyecg_hf.corpora.parquet.engines import ENGINES
 from anyecg_hf.corpora.parquet.shard_rows import FORMS
 from anyecg_hf.corpora.parquet.sharding import PreparedCorpus, write_corpus
-from anyecg_hf.hub.corpus_cards import TEMPLATE, write_corpus_card, write_corpus_gallery
+from anyecg_hf.hub.corpus_cards import write_corpus_card, write_corpus_gallery
 from anyecg_hf.hub.corpus_publishing import publish_corpus
 
 # Fields of every configuration: `datasets`' own, and those that have an option of their own here.
 _COMMON = {field.name for field in fields(CorpusConfig)}
 
 
-def main(corpus: str, repository: Path, arguments: Sequence[str] | None = None) -> int:
+def main(corpus: str, arguments: Sequence[str] | None = None) -> int:
     """
     Runs a script.
 
     Args:
         corpus (`str`): Name of the corpus.
-        repository (`Path`): Root of the repository, which holds `model_cards/`.
         arguments (`Sequence[str]`, *optional*): Command line without the script's name; `sys.argv` by default.
 
     Returns:
@@ -41,7 +40,7 @@ def main(corpus: str, repository: Path, arguments: Sequence[str] | None = None) 
     if options.dry_run and options.push is None:
         parser.error("--dry-run shows what --push would upload: name the dataset with --push")
     try:
-        prepared = _prepare(corpus, options, repository / "model_cards" / TEMPLATE)
+        prepared = _prepare(corpus, options)
         _publish(prepared, options)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
@@ -52,7 +51,7 @@ def main(corpus: str, repository: Path, arguments: Sequence[str] | None = None) 
     return 0
 
 
-def _prepare(corpus: str, options: argparse.Namespace, template: Path) -> PreparedCorpus:
+def _prepare(corpus: str, options: argparse.Namespace) -> PreparedCorpus:
     builder = corpus_builder(
         corpus,
         data_dir=options.data_dir,
@@ -74,7 +73,7 @@ def _prepare(corpus: str, options: argparse.Namespace, template: Path) -> Prepar
     )
     if options.gallery:
         write_corpus_gallery(prepared, builder.description)
-    card = write_corpus_card(prepared, builder.description, template)
+    card = write_corpus_card(prepared, builder.description)
     counts, report = prepared.counts, prepared.report
     n_records, n_files = _counted(counts.n_rows, "record"), _counted(len(prepared.shards), "file")
     print(

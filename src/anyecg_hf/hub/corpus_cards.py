@@ -23,10 +23,10 @@ from anyecg_hf.corpora.label_tables import label_table, normalised_label
 from anyecg_hf.corpora.parquet.shard_rows import form_features
 from anyecg_hf.corpora.parquet.sharding import CARD_FILE, GALLERY_FILE, PreparedCorpus
 from anyecg_hf.corpora.preparation_report import ReportLine
-from anyecg_hf.hub.templates import load_template
+from anyecg_hf.hub.templates import TEMPLATES, load_template
 from anyecg_hf.records import read_record
 
-TEMPLATE = "corpus.md.jinja"
+TEMPLATE = TEMPLATES / "corpus.md.jinja"
 N_LABELS, N_PICTURES, N_LEAD_SETS = 20, 3, 12
 UNKNOWN_LICENCE = "unknown"
 
@@ -66,14 +66,14 @@ class ReasonRow:
     example: str
 
 
-def write_corpus_card(prepared: PreparedCorpus, description: CorpusDescription, template: Path) -> Path:
+def write_corpus_card(prepared: PreparedCorpus, description: CorpusDescription, template: Path = TEMPLATE) -> Path:
     """
     Writes the card (`README.md`) into the folder of a prepared corpus.
 
     Args:
         prepared ([`PreparedCorpus`]): What [`write_corpus`] returned.
         description ([`CorpusDescription`]): Of the builder.
-        template (`Path`): `model_cards/corpus.md.jinja`.
+        template (`Path`, *optional*): By default `corpus.md.jinja` of this package.
 
     Returns:
         `Path`: the card.
@@ -89,10 +89,10 @@ def write_corpus_card(prepared: PreparedCorpus, description: CorpusDescription, 
     return path
 
 
-def render_corpus_card(prepared: PreparedCorpus, description: CorpusDescription, template: Path) -> str:
+def render_corpus_card(prepared: PreparedCorpus, description: CorpusDescription, template: Path = TEMPLATE) -> str:
     """
     Args:
-        prepared ([`PreparedCorpus`]), description ([`CorpusDescription`]), template (`Path`): As in
+        prepared ([`PreparedCorpus`]), description ([`CorpusDescription`]), template (`Path`, *optional*): As in
             [`write_corpus_card`].
 
     Returns:
@@ -321,6 +321,7 @@ def _rows_with(prepared: PreparedCorpus, label: str | None = None) -> Iterator[C
 __all__ = [
     "LabelRow",
     "N_LABELS",
+    "TEMPLATE",
     "ReasonRow",
     "card_data",
     "chosen_records",
