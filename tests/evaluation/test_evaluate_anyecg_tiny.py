@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the script of the embedded checkpoint hands to its card."""
 
-from examples.evaluate_anyecg_tiny import CARDS, RECIPES, card_leads
+from examples.evaluate_anyecg_tiny import CARDS, RECIPES
 from tests.hub.test_cards import RESULTS
 
 from anyecg_hf.evaluation.leads.estimators import TITLES
 from anyecg_hf.evaluation.leads.situations import PARTS
+from anyecg_hf.hub.card_results import lead_table
 from anyecg_hf.hub.cards import render_checkpoint_card
 
 
@@ -23,13 +24,14 @@ def lead_results() -> dict:
     differences = {"linear": {name: mean(1.0) for name in figures}}
     return {
         "task": {"rows": TITLES, "parts": PARTS},
+        "settings": {"bootstrap": {"confidence": 0.95}},
         "data": {"test_windows": 31, "test_patients": 30},
         "parts": {part: {"rows": rows, "differences": differences} for part in PARTS},
     }
 
 
 def test_the_card_has_every_situation_with_the_rows_that_answer():
-    leads = card_leads(lead_results())
+    leads = lead_table(lead_results())
     assert (leads["windows"], leads["patients"], len(leads["parts"])) == (31, 30, len(PARTS))
     assert leads["parts"][0]["rows"] == {
         "linear": {

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import copy
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,19 @@ def stage(learning_rate: float, steps: int, **settings: Any) -> dict[str, Any]:
     """Provenance of a stage."""
     optimiser = {"beta_1": 0.9, "beta_2": 0.98, "weight_decay": 0.01, "max_gradient_norm": 1.0}
     optimiser |= {"learning_rate": learning_rate, "schedule": "cosine", "warmup_steps": 50}
-    run, data = {"steps": steps, "gradient_accumulation": 2}, {"batch_size": 8, "lead_dropout": 0.2}
-    return {"settings": {"optimiser": optimiser, "run": run, "data": data, **settings}}
+    run = {"steps": steps, "gradient_accumulation": 2, "device": "cpu"}
+    data = {"batch_size": 8, "lead_dropout": 0.2, "train": [source(1, 2, 3, 5)], "held_out": [source(9)]}
+    data["validation"] = [source(8)] if "task" in settings else []
+    return {
+        "settings": {"optimiser": optimiser, "run": run, "data": data, **settings},
+        "data": {"fingerprint": f"{steps:04d}456789abcdef0123456789abcdef", "dropped": {"a copy": 17}},
+        "versions": {"torch": "2.13.0"},
+    }
+
+
+def source(*folds: int) -> dict[str, Any]:
+    """Settings of a source of records."""
+    return {"corpus": "ptb-xl", "folds": list(folds)}
 
 
 def row(title: str, auroc: float, seeds: int = 1) -> dict[str, Any]:
@@ -123,13 +135,19 @@ RESULTS: dict[str, Any] = {
                 {"strategy": "whole_time", "ratio": 0.4, "weight": 0.35},
             ],
         ),
-        "lead_reconstruction": stage(2e-3, 3003),
-        "superclass": stage(3e-4, 504, masking=[{"strategy": "random", "ratio": 0.5, "weight": 1.0}], code_weight=0.1),
+        "lead_reconstruction": stage(2e-3, 3003, task={"name": "lead-reconstruction"}),
+        "superclass": stage(
+            3e-4,
+            504,
+            task={"name": "superclass"},
+            masking=[{"strategy": "random", "ratio": 0.5, "weight": 1.0}],
+            code_weight=0.1,
+        ),
     },
 }
 RESULTS["provenance"]["quantizer"]["settings"]["run"]["seed"] = 5
-RESULTS["provenance"]["quantizer"]["data"] = {"fingerprint": "0123456789abcdef0123456789abcdef"}
-RESULTS["provenance"]["superclass"]["versions"] = {"anyecg_hf": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"}
+RESULTS["provenance"]["superclass"]["training_s"] = 612.0
+RESULTS["provenance"]["lead_reconstruction"]["versions"] |= {"anyecg_hf": "0.1.0", "transformers": "5.23.0"}
 
 
 @pytest.fixture(scope="module")
@@ -144,11 +162,23 @@ class TestMetadata:
         assert data.pipeline_tag == "audio-classification"
         assert {"ecg", "anyecg"} <= set(data.tags)
 
-    def test_it_holds_the_result_with_data_set_and_split(self, card):
-        (result,) = ModelCard(card).data.eval_results
-        assert (result.metric_type, result.metric_value) == ("roc_auc", 0.8765)
-        assert result.metric_name == "macro AUROC (95 % interval 0.855 to 0.898)"
-        assert (result.dataset_type, result.dataset_split) == ("ptb-xl", "fold 9")
+    def test_it_holds_every_result_with_data_set_and_split(self, card):
+        found = [
+            (result.dataset_config, result.metric_type, result.metric_value)
+            for result in ModelCard(card).data.eval_results
+        ]
+        assert found == [
+            ("superclass", "roc_auc", 0.8765),
+            ("superclass", "f1", 0.7003),
+            ("lead-reconstruction, (b) one chest lead missing", "psnr", 27.23),
+            ("lead-reconstruction, (b) one chest lead missing", "pearsonr", 0.8822),
+            ("masked codes, random 50 %", "accuracy", 0.2109),
+            ("masked codes, whole time 40 %", "accuracy", 0.2109),
+            ("rhythm codes, reconstruction", "pearsonr", 0.911),
+        ]
+        first = ModelCard(card).data.eval_results[0]
+        assert first.metric_name == "macro AUROC (95 % interval 0.855 to 0.898)"
+        assert (first.dataset_type, first.dataset_split) == ("ptb-xl", "fold 9")
 
 
 class TestText:
@@ -156,9 +186,9 @@ class TestText:
         "line",
         [
             "| backbone parameters | 2,345,678 |",
-            "| missing leads | at most 3003 | AdamW, beta 0.9 and 0.98, weight decay 0.01, clipped at 1.0 | 0.002"
-            " | cosine, 50 warm-up steps | 16 | 0.2 |",
-            "## Missing and noised leads, fold 9 (139 windows of 138 patients)",
+            "| fine-tuning: lead-reconstruction | at most 3003 | AdamW, beta 0.9 and 0.98, weight decay 0.01,"
+            " clipped at 1.0 | 0.002 | cosine, 50 warm-up steps | 16 | 0.2 |",
+            "### Missing and noised leads: PTB-XL, fold 9 (139 windows of 138 patients)",
             "| (b) one chest lead missing | least squares | 26.12 [26.10, 26.15] | 0.851 [0.830, 0.873]"
             " | +1.11 [+1.09, +1.13] |",
             "| (b) one chest lead missing | ours | 27.23 [27.21, 27.26] | 0.882 [0.861, 0.904] |  |",
@@ -168,10 +198,20 @@ class TestText:
             "| trained window | 12 s (48 patches) |",
             "| quantizer | 1501 | AdamW, beta 0.9 and 0.98, weight decay 0.01, clipped at 1.0 | 0.001 |"
             " cosine, 50 warm-up steps | 16 | 0.2 |",
-            "Loss weights of the quantizer: morphology 1.0, frequency 0.3. Hidden for masked codes:",
-            "random 50 % (weight 0.5), whole time 40 % (weight 0.35). The classifier goes on predicting masked codes",
-            "Records without any of the classes are kept, as negatives of all:"
-            " 21 in training, 4 in fold 8, 3 in fold 9.",
+            "Loss weights of the quantizer: morphology 1.0, frequency 0.3.",
+            "Hidden for masked codes: random 50 % (weight 0.5), whole time 40 % (weight 0.35).",
+            "Masked codes beside fine-tuning: superclass, with the loss weight 0.1: random 50 % (weight 1.0).",
+            "Records without any of the classes are kept, as negatives of all: 21 in training, 4 in validation, 3"
+            " in the test.",
+            "### `superclass`: PTB-XL, fold 9 (141 records)",
+            "## Rhythm codes, on 141 records of PTB-XL fold 9",
+            "| quantizer | ptb-xl folds 1-3, 5 | - | ptb-xl fold 9 | 17 (a copy) | `1501456789abcdef` |",
+            "| fine-tuning: superclass | ptb-xl folds 1-3, 5 | ptb-xl fold 8 | ptb-xl fold 9 | 17 (a copy)"
+            " | `0504456789abcdef` |",
+            "| quantizer | not recorded | CPU |",
+            "| fine-tuning: superclass | 10.2 min | CPU |",
+            "Energy and emissions: not measured. Training time without validation and preparation, as far as it was"
+            " recorded:",
             "| size of the folder | 8.8 MB |",
             "| seed | 5 |",
             "| PTB-XL, a large publicly available electrocardiography dataset | 651 | CC-BY-4.0 | Wagner et al.,"
@@ -192,8 +232,8 @@ class TestText:
         assert line in card.splitlines()
 
     def test_classes_are_listed_with_their_records(self, card):
-        assert "Fine-tuned, by class: NORM 0.901 (60 records), MI 0.852 (40 records)." in card
-        assert "Macro F1 at the thresholds chosen on fold 8: 0.700 [0.679, 0.722]." in card
+        assert "Fine-tuned, AUROC by class: NORM 0.901 (60 records), MI 0.852 (40 records)." in card
+        assert "Macro F1 at the thresholds chosen on validation records: 0.700 [0.679, 0.722]." in card
 
     def test_every_source_is_named_with_its_own_citation(self, card):
         rows = [line for line in card.splitlines() if "| 22 |" in line or "| 16 |" in line]
@@ -209,14 +249,15 @@ class TestText:
     def test_tables_are_whole(self, card):
         """No blank line inside, and as many cells in every row as in the head."""
         blocks = [block.strip().splitlines() for block in card.split("\n\n") if block.strip().startswith("|")]
-        assert len(blocks) == 7
+        assert len(blocks) == 9
         for rows in blocks:
             assert all(row.startswith("|") and row.count("|") == rows[0].count("|") for row in rows)
-            assert set(rows[1]) == {"|", "-"}
+            assert set(rows[1]) == {"|", "-", " "}
 
     def test_it_says_what_it_is_not(self, card):
         assert "**Research software, not a medical device.**" in card
-        assert "trained on 839\nrecords" in card
+        assert "trained on 839 records" in card
+        assert "*anyECG-chat* (arXiv 2506.00942)" in card and "the AnyECG of arXiv 2601.10748" in card
 
     def test_nothing_of_the_template_is_left(self, card):
         assert "{{" not in card and "{%" not in card and "None" not in card and "nan" not in card.split()
@@ -243,7 +284,7 @@ def changed(path: tuple, change) -> dict[str, Any]:
 
 PLACES = list(paths_of(RESULTS))
 # The card lists what is there.
-LEFT_OUT = {"auroc_by_class", "training_records_by_corpus", "loss_weights"}
+LEFT_OUT = {"auroc_by_class", "training_records_by_corpus", "loss_weights", "dropped", "folds", "training_s"}
 NEEDED = [path for path in PLACES if not LEFT_OUT & set(path)]
 
 
@@ -257,7 +298,7 @@ class TestMissingNumbers:
     @pytest.mark.parametrize("nothing", [None, float("nan"), float("inf")])
     def test_what_is_no_number_is_an_error_that_names_it(self, nothing):
         for path in PLACES:
-            results = changed(path, lambda parent, key: parent.update({key: nothing}))
+            results = changed(path, lambda parent, key: operator.setitem(parent, key, nothing))
             place = ".".join(map(str, ("results", *path)))
             with pytest.raises(ValueError, match=rf"the card cannot state {place}: expected a number, found {nothing}"):
                 render_checkpoint_card(FACTS, results)
@@ -273,11 +314,3 @@ class TestMissingNumbers:
             ValueError, match="training records are of corpora without a licence to train with .*: ahadb"
         ):
             render_checkpoint_card(FACTS, results)
-
-    def test_a_missing_fact_is_an_error(self, tmp_path):
-        for name in ("anyecg-tiny.yaml", "checkpoint.md.jinja"):
-            (tmp_path / name).write_text((FACTS.parent / name).read_text())
-        facts = tmp_path / "anyecg-tiny.yaml"
-        facts.write_text(facts.read_text().replace("stored_dtype", "other"))
-        with pytest.raises(ValueError, match="stored_dtype"):
-            render_checkpoint_card(facts, RESULTS)

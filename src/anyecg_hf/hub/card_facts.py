@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 # A figure is measured, and has its place in a results file; names such as CC-BY-4.0 and CODE-15% are none.
-_FIGURE = re.compile(r"(?<![\w.,/:-])(?:\d+(?:\.\d+)?\s?%|\d*\.\d{2,}(?![\w./]))")
+_FIGURE = re.compile(r"(?<![\w.,/:-])(?:\d+(?:\.\d+)?\s?%|\d{0,3}\.\d{2,4}(?!\w|[./]\w))")
 _WITHOUT_FIGURES = ("summary", "intended_use", "out_of_scope", "limits", "contamination")
 
 

@@ -97,12 +97,12 @@ def size_rows(described: Mapping[str, Any]) -> list[list[str]]:
     """
     architecture, parameters = described["architecture"], described["parameters"]
     rows, layers = [], []
-    if "backbone" in parameters:
+    if "backbone" in parameters or "backbone_layers" in architecture:
         rows.append(["backbone parameters", f"{parameters['backbone']:,}"])
         layers.append(f"{architecture['backbone_layers']} (backbone)")
     if parameters.get("all", 0) > parameters.get("backbone", 0):
         rows.append(["parameters of the head", f"{parameters['all'] - parameters['backbone']:,}"])
-    if "codebook" in parameters:
+    if "codebook" in parameters or "codebook_size" in architecture:
         own, codebook = parameters["quantizer_without_codebook"], parameters["codebook"]
         rows.append(["quantizer parameters", f"{own:,} without the codebook, which adds {codebook:,} values"])
         layers.append(f"{architecture['quantizer_encoder_layers']} (quantizer's encoder)")
