@@ -2,7 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the script of the embedded checkpoint hands to its card."""
 
-from examples.evaluate_anyecg_tiny import CARDS, RECIPES
+import json
+from pathlib import Path
+
+import pytest
+from examples import evaluate_anyecg_tiny
+from examples.evaluate_anyecg_tiny import CARDS, RECIPES, measure_subgroups
+from tests.hub.test_card_results import classification
 from tests.hub.test_cards import RESULTS
 
 from anyecg_hf.evaluation.leads.estimators import TITLES
@@ -48,6 +54,23 @@ def test_the_card_has_every_situation_with_the_rows_that_answer():
     assert "31 windows of 30 patients" in card
     for title in PARTS.values():
         assert f"| {title} | {TITLES['linear']} | 20.00 [19.00, 21.00] |" in card
+
+
+def write_stored(folder: Path, auroc: float) -> Path:
+    superclasses = {"rows": {"finetuned": {"macro_auroc": {"estimate": auroc}}}, "records": 150}
+    (folder / "results.json").write_text(json.dumps({"superclasses": superclasses, "stored_bytes": 1}))
+    return folder
+
+
+def test_subgroups_are_added_to_the_stored_results_of_the_same_weights(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(evaluate_anyecg_tiny, "evaluate", lambda config: told.append(config) or classification())
+    results = measure_subgroups(tmp_path, write_stored(tmp_path, 0.8765), tmp_path / "out", None)
+    assert results["superclasses"]["subgroups"]["sex"]["male"]["figure"]["estimate"] == 0.8123
+    assert results["superclasses"]["records"] == 150 and results["stored_bytes"] == 1
+    assert (told[0].rows, told[0].checkpoint, told[0].pretrained) == (["finetuned"], str(tmp_path), None)
+    with pytest.raises(ValueError, match="macro AUROC is 0.87650 here and 0.90000 in the results: measure all"):
+        measure_subgroups(tmp_path, write_stored(tmp_path, 0.9), tmp_path / "out", None)
 
 
 def test_its_recipes_exist():

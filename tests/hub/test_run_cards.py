@@ -17,9 +17,12 @@ from tests.hub.test_card_facts import write_facts
 from tests.hub.test_card_results import classification
 from tests.training.small_runs import SmallRuns, train
 
+from anyecg_hf import TINY, AnyECGForSequenceClassification, AnyECGModel
+from anyecg_hf.hub.card_matches import checkpoint_digests
 from anyecg_hf.hub.card_provenance import lineage_of, run_provenance, split_words, training_seconds
 from anyecg_hf.hub.cards import render_adapter_card, render_run_card
 from anyecg_hf.training.adapters import parse_lora
+from anyecg_hf.training.codes import weights_digest
 
 ADAPTER = {"base_model": "org/base", "base_revision": "0123abc"}
 
@@ -135,13 +138,42 @@ def test_an_adapter_that_names_a_folder_needs_its_base(runs, tmp_path):
 
 
 def test_results_are_told_with_every_number_of_their_file(runs, tmp_path):
-    path = tmp_path / "results.json"
-    path.write_text(json.dumps(classification()))
+    path = write_results(tmp_path, runs / "finetuning" / "final")
     card = render_run_card(write_facts(tmp_path), runs / "finetuning", [path])
     assert [result.metric_value for result in ModelCard(card).data.eval_results] == [0.8765, 0.7003]
     assert ModelCard(card).data.model_name == "org/small"
     assert "### `superclass`: PTB-XL, fold 9 (150 records)" in card
     assert "| sex | male | 82 | 71 | 0.812 [0.791, 0.834] | without MI |" in card
+
+
+def write_results(folder: Path, checkpoint: Path) -> Path:
+    path = folder / "results.json"
+    models = {"finetuned_sha256": sorted(checkpoint_digests(checkpoint))[:1], "pretrained_sha256": None}
+    path.write_text(json.dumps({**classification(), "models": models}))
+    return path
+
+
+def test_an_adapters_results_are_told(runs, tmp_path):
+    path = write_results(tmp_path, runs / "adapter" / "final")
+    card = render_run_card(write_facts(tmp_path, **ADAPTER), runs / "adapter", [path])
+    assert ModelCard(card).data.eval_results[0].metric_value == 0.8765
+    assert "| sex | male | 82 | 71 | 0.812 [0.791, 0.834] | without MI |" in card
+
+
+def test_results_of_other_weights_are_refused(runs, tmp_path):
+    path = write_results(tmp_path, runs / "finetuning" / "final")
+    for name in ("pretraining", "quantizer", "adapter"):
+        with pytest.raises(ValueError, match="results.json is of other weights than this card: SHA-256 [0-9a-f]{16}"):
+            render_run_card(write_facts(tmp_path, **ADAPTER), runs / name, [path])
+    path.write_text(json.dumps(classification()))
+    with pytest.raises(ValueError, match="results.json does not say which weights it is of"):
+        render_run_card(write_facts(tmp_path), runs / "finetuning", [path])
+
+
+def test_the_hashes_are_those_of_the_evaluation():
+    digests = checkpoint_digests(Path(TINY))
+    assert weights_digest(AnyECGForSequenceClassification.from_pretrained(TINY)) in digests
+    assert weights_digest(AnyECGModel.from_pretrained(TINY)) in digests and len(digests) == 2
 
 
 def test_what_is_no_results_file_is_named(runs, tmp_path):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From results files to what a card says of them: tables, words, and entries of the Hub's `model-index`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,14 +84,15 @@ def read_results(results: Mapping[str, Any]) -> ResultSection:
     if "units" in results:
         return cross_validation_section(results)
     if "rows" in results and "main_figure" in results.get("task", {}):
-        return class_section(class_table(results), tested_on(results["settings"]))
+        corpora = list(results["data"]["test"].get("corpora", ()))
+        return class_section(class_table(results), tested_on(results["settings"], corpora))
     raise ValueError("these are no results of `anyecg evaluate`: expected `rows`, `parts` or `units` with `task`.")
 
 
-def tested_on(settings: Mapping[str, Any]) -> TestRecords:
-    """The test records of an evaluation with these settings."""
+def tested_on(settings: Mapping[str, Any], corpora: Sequence[str] = ()) -> TestRecords:
+    """The test records of an evaluation with these settings; `corpora` where the results count them."""
     sources = settings["data"]["held_out"] or settings["data"]["train"]
-    corpora = list(dict.fromkeys(source["corpus"] or "files" for source in sources))
+    corpora = corpora or list(dict.fromkeys(source["corpus"] or "files" for source in sources))
     titles = [CORPORA[name].description.title.partition(",")[0] if name in CORPORA else name for name in corpora]
     return TestRecords("+".join(corpora), ", ".join(titles), split_words(sources) or "all records")
 
@@ -138,6 +139,11 @@ def class_table(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _counted(number: int) -> str:
+    """`1 record`, `2 records`."""
+    return f"{number} record{'' if number == 1 else 's'}"
+
+
 def _percent(table: Mapping[str, Any]) -> str:
     """Coverage of the intervals; tables of before it was noted have 95 %."""
     return f"{100 * table.get('confidence', 0.95):g} %"
@@ -181,7 +187,7 @@ def class_section(table: Mapping[str, Any], tested: TestRecords) -> ResultSectio
         differences = ["" if name == other else shown(table["less"][other][name], signed=True) for other in references]
         lines.append([f"{row['title']}{seeds}", shown(row[main]), *differences])
     by_class = ", ".join(
-        f"{name} {value:.3f} ({table['positives'][name]} records)" for name, value in table["auroc_by_class"].items()
+        f"{name} {value:.3f} ({_counted(table['positives'][name])})" for name, value in table["auroc_by_class"].items()
     )
     without = table["without_any_class"]
     own_title = rows[own]["title"]

@@ -15,6 +15,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from anyecg_hf.corpora import CORPORA
 from anyecg_hf.hub.card_facts import CardFacts, load_card_facts
+from anyecg_hf.hub.card_matches import check_weights, checkpoint_digests
 from anyecg_hf.hub.card_models import adapter_rows, describe_adapter, describe_checkpoint, size_rows
 from anyecg_hf.hub.card_provenance import (
     NOT_RECORDED,
@@ -113,7 +114,8 @@ def render_run_card(
     Args:
         facts_file (`str` or `os.PathLike`): YAML with the card's facts ([`CardFacts`]).
         run (`str` or `os.PathLike`): The run folder; its `final` is what the card is of.
-        results_files (`Sequence[str or os.PathLike]`, *optional*): `results.json` of evaluations of that checkpoint.
+        results_files (`Sequence[str or os.PathLike]`, *optional*): `results.json` of evaluations of that checkpoint,
+            whose weights are then loaded: results of others are refused.
 
     Returns:
         `str`: the card with its metadata block.
@@ -137,7 +139,7 @@ def render_run_card(
             template=MODEL_TEMPLATE,
             architecture=architecture["class"],
             what=size_rows(described),
-            sections=[_section(path) for path in results_files],
+            sections=_sections(results_files, run / "final"),
             lineage=lineage,
             counts=counts,
             loss_weights=architecture.get("loss_weights", {}),
@@ -184,7 +186,7 @@ def render_adapter_card(
             template=ADAPTER_TEMPLATE,
             architecture=found.architecture,
             what=adapter_rows(found, base, facts.base_revision or found.base_revision, digest),
-            sections=[_section(path) for path in results_files],
+            sections=_sections(results_files, folder),
             lineage=lineage,
             counts=counts,
             base_name=base,
@@ -192,11 +194,18 @@ def render_adapter_card(
     )
 
 
-def _section(path: str | os.PathLike) -> ResultSection:
-    try:
-        return read_results(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} cannot be read as results of `anyecg evaluate`: {error}") from error
+def _sections(paths: Sequence[str | os.PathLike], checkpoint: Path) -> list[ResultSection]:
+    """What to say of results files, all of them of this checkpoint."""
+    digests = checkpoint_digests(checkpoint) if paths else set()
+    sections = []
+    for path in paths:
+        try:
+            results = json.loads(Path(path).read_text(encoding="utf-8"))
+            sections.append(read_results(results))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} cannot be read as results of `anyecg evaluate`: {error}") from error
+        check_weights(results, digests, str(path))
+    return sections
 
 
 def _check_recorded(facts: CardFacts, lineage: Lineage, counts: Mapping[str, int]) -> None:
