@@ -8,7 +8,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from tests.corpora.parquet.prepared_corpora import prepare_georgia, write_georgi
 
 from anyecg_hf import TINY
 from anyecg_hf.corpora import CORPORA
+from anyecg_hf.hub import cards
+from anyecg_hf.hub.card_facts import CardFacts, load_card_facts
 from anyecg_hf.hub.cards import render_checkpoint_card
 from anyecg_hf.hub.corpus_cards import render_corpus_card
 from anyecg_hf.hub.templates import TEMPLATES
@@ -137,3 +139,14 @@ def test_templates_are_part_of_an_installed_package_and_linked_beside_the_facts(
         inside = path.relative_to(ROOT / "src" / "anyecg_hf").as_posix()
         assert any(fnmatch.fnmatch(inside, pattern) for pattern in patterns)
         assert (CARDS / path.name).exists()
+
+
+def test_the_guide_names_every_fact_and_its_example_is_taken(tmp_path):
+    guide = (CARDS / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", guide, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "facts.yaml").write_text(example)
+    assert load_card_facts(tmp_path / "facts.yaml").training_data == "recorded"
+    table = guide.partition("| fact |")[2]
+    assert [item.name for item in fields(CardFacts) if f"`{item.name}`" not in table] == []
+    (code,) = re.findall(r"^```python\n(.*?)^```$", guide, flags=re.MULTILINE | re.DOTALL)
+    assert "import render_run_card" in code and callable(cards.render_run_card)

@@ -82,7 +82,7 @@ def cross_validation() -> dict[str, Any]:
 def test_a_classification_has_its_table_its_classes_and_two_entries():
     section = read_results(classification())
     words, table, rest = section.parts
-    assert section.title == "`superclass`: PTB-XL, fold 9 (150 records)"
+    assert section.title == "Diagnostic superclasses (`superclass`): PTB-XL, fold 9 (150 records)"
     assert words.startswith("Macro AUROC with a 90 % bootstrap interval over patients;")
     assert table.splitlines()[0] == "| features | macro AUROC | fine-tuned less this row |"
     assert "| majority class | 0.500 [0.479, 0.522] | +0.377 [+0.355, +0.398] |" in table.splitlines()

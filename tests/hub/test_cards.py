@@ -203,7 +203,7 @@ class TestText:
             "Masked codes beside fine-tuning: superclass, with the loss weight 0.1: random 50 % (weight 1.0).",
             "Records without any of the classes are kept, as negatives of all: 21 in training, 4 in validation, 3"
             " in the test.",
-            "### `superclass`: PTB-XL, fold 9 (141 records)",
+            "### Diagnostic superclasses (`superclass`): PTB-XL, fold 9 (141 records)",
             "## Rhythm codes, on 141 records of PTB-XL fold 9",
             "| quantizer | ptb-xl folds 1-3, 5 | - | ptb-xl fold 9 | 17 (a copy) | `1501456789abcdef` |",
             "| fine-tuning: superclass | ptb-xl folds 1-3, 5 | ptb-xl fold 8 | ptb-xl fold 9 | 17 (a copy)"

@@ -142,7 +142,7 @@ def test_results_are_told_with_every_number_of_their_file(runs, tmp_path):
     card = render_run_card(write_facts(tmp_path), runs / "finetuning", [path])
     assert [result.metric_value for result in ModelCard(card).data.eval_results] == [0.8765, 0.7003]
     assert ModelCard(card).data.model_name == "org/small"
-    assert "### `superclass`: PTB-XL, fold 9 (150 records)" in card
+    assert "### Diagnostic superclasses (`superclass`): PTB-XL, fold 9 (150 records)" in card
     assert "| sex | male | 82 | 71 | 0.812 [0.791, 0.834] | without MI |" in card
 
 

@@ -25,6 +25,20 @@ _METRIC_TYPES = {
     "psnr_db": "psnr",
     "pearson_r": "pearsonr",
 }
+_TASK_TITLES = {
+    "superclass": "diagnostic superclasses",
+    "subclass": "diagnostic subclasses",
+    "rhythm": "rhythm statements",
+    "statements": "all statements",
+    "anomaly": "normal or not",
+    "arrhythmia": "rhythm classes",
+    "challenge": "scored classes of Challenge 2021",
+    "labels": "chosen labels",
+    "beats": "beats, patch by patch",
+    "rhythm-spans": "rhythms, patch by patch",
+    "long-beats": "beats of long records",
+    "long-rhythm": "rhythms of long records",
+}
 _REFERENCES = {"finetuned": "fine-tuned less this row", "probe": "probe less this row"}
 _DIMENSIONS = {"sex": "sex", "age": "age in years", "corpus": "corpus"}
 # Of the row that is the checkpoint's own.
@@ -139,6 +153,11 @@ def class_table(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _task_title(task: str) -> str:
+    title = _TASK_TITLES.get(task, task)
+    return f"{title[0].upper()}{title[1:]} (`{task}`)"
+
+
 def _counted(number: int) -> str:
     """`1 record`, `2 records`."""
     return f"{number} record{'' if number == 1 else 's'}"
@@ -205,7 +224,7 @@ def class_section(table: Mapping[str, Any], tested: TestRecords) -> ResultSectio
         _entry(tested, table["task"], name, figure, percent) for name, figure in figures.items() if figure is not None
     ]
     return ResultSection(
-        title=f"`{table['task']}`: {tested.name}, {tested.split} ({table['records']} records)",
+        title=f"{_task_title(table['task'])}: {tested.name}, {tested.split} ({table['records']} records)",
         parts=[
             f"{title[0].upper()}{title[1:]} with a {_percent(table)} bootstrap interval over patients;"
             ' "less" is a model less the row, paired. Rows with several seeds are their means.',
@@ -328,7 +347,7 @@ def cross_validation_section(results: Mapping[str, Any]) -> ResultSection:
         ]
         parts.append(f"By {name}, {unit['examples']} of {unit['patients']} patients. {unit['caveat']}".strip())
         parts.append(markdown_table(["row", *(TITLES[figure] for figure in figures)], lines))
-    return ResultSection(f"`{task['name']}`: {tested.name}, {tested.split}", parts)
+    return ResultSection(f"{_task_title(task['name'])}: {tested.name}, {tested.split}", parts)
 
 
 def code_entries(results: Mapping[str, Any], tested: TestRecords) -> list[EvalResult]:
@@ -360,7 +379,7 @@ def _entry(
         name += f" ({percent} interval {found['low']:.{shown_digits}f} to {found['high']:.{shown_digits}f})"
     return EvalResult(
         task_type=task or ("audio-to-audio" if restores else "audio-classification"),
-        task_name=f"ECG: {config}",
+        task_name=f"ECG: {_TASK_TITLES.get(config, config)}",
         dataset_type=tested.corpora,
         dataset_name=tested.name,
         dataset_config=config,
