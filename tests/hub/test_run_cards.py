@@ -137,6 +137,17 @@ def test_an_adapter_that_names_a_folder_needs_its_base(runs, tmp_path):
         render_run_card(write_facts(tmp_path), runs / "adapter")
 
 
+def test_an_adapter_of_another_kind_is_refused(runs, tmp_path):
+    shutil.copytree(runs / "adapter" / "final", tmp_path / "taken")
+    path = tmp_path / "taken" / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "peft_type": "IA3"}))
+    with pytest.raises(ValueError, match="is an adapter of kind 'IA3': cards are written of LoRA only"):
+        render_adapter_card(write_facts(tmp_path, **ADAPTER), tmp_path / "taken")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="taken is no adapter: it has no adapter_config.json"):
+        render_adapter_card(write_facts(tmp_path, **ADAPTER), tmp_path / "taken")
+
+
 def test_results_are_told_with_every_number_of_their_file(runs, tmp_path):
     path = write_results(tmp_path, runs / "finetuning" / "final")
     card = render_run_card(write_facts(tmp_path), runs / "finetuning", [path])
@@ -222,7 +233,7 @@ def test_training_time_is_that_of_the_log(tmp_path):
         {"step": 10, "records_seen": 100, "records_per_s": 6.0},
     ]
     log = tmp_path / "metrics.jsonl"
-    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 15, "records_se')
     assert training_seconds(log) == pytest.approx(20.0)
     assert training_seconds(tmp_path / "nothing.jsonl") is None
 

@@ -128,7 +128,6 @@ class AdapterDescription:
     What the files of an adapter say.
 
     Attributes:
-        method (`str`): For example `LORA`.
         rank (`int`), alpha (`float`), dropout (`float`): Its settings.
         targets (`list[str]`): Layers with low-rank matrices.
         trained_whole (`list[str]`): Modules that it brings along whole.
@@ -137,7 +136,6 @@ class AdapterDescription:
         architecture (`str`), labels (`list[str]`): Of the model that it was trained in; empty where that is not noted.
     """
 
-    method: str
     rank: int
     alpha: float
     dropout: float
@@ -161,21 +159,24 @@ def describe_adapter(folder: Path) -> AdapterDescription:
 
     Raises:
         `FileNotFoundError`: if a file of it is missing.
+        `ValueError`: if it is no LoRA adapter.
     """
     for name in (ADAPTER_FILE, ADAPTER_WEIGHTS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} is no adapter: it has no {name}.")
     config = json.loads((folder / ADAPTER_FILE).read_text(encoding="utf-8"))
+    if config.get("peft_type") != "LORA":
+        raise ValueError(f"{folder} is an adapter of kind {config.get('peft_type')!r}: cards are written of LoRA only.")
+    targets = config["target_modules"]
     inner = folder / MODEL_CONFIG_FILE
     model = json.loads(inner.read_text(encoding="utf-8")) if inner.is_file() else {}
     sizes = _sizes(folder / ADAPTER_WEIGHTS)
     whole = {name: count for name, count in sizes.items() if ".lora_" not in name}
     return AdapterDescription(
-        method=config["peft_type"],
         rank=config["r"],
         alpha=config["lora_alpha"],
         dropout=config["lora_dropout"],
-        targets=sorted(config["target_modules"]),
+        targets=[targets] if isinstance(targets, str) else sorted(targets),
         # PEFT lists names of modules that the model does not have, too.
         trained_whole=[
             name for name in dict.fromkeys(config["modules_to_save"] or ()) if any(f".{name}." in key for key in whole)
@@ -205,12 +206,14 @@ def adapter_rows(adapter: AdapterDescription, base: str, revision: str, digest: 
     Returns:
         `list[list[str]]`
     """
-    method = {"LORA": "LoRA (arXiv 2106.09685)"}.get(adapter.method, adapter.method)
     rows = [
         ["base model", f"`{base}`"],
         ["its revision", f"`{revision}`" if revision else "not recorded"],
         ["its tokenizer and weights", f"SHA-256 `{digest[:16]}...`" if digest else "not recorded"],
-        ["method", f"{method}, rank {adapter.rank}, alpha {adapter.alpha:g}, dropout {adapter.dropout:g}"],
+        [
+            "method",
+            f"LoRA (arXiv 2106.09685), rank {adapter.rank}, alpha {adapter.alpha:g}, dropout {adapter.dropout:g}",
+        ],
         ["adapted layers", ", ".join(f"`{name}`" for name in adapter.targets)],
         ["trained whole", ", ".join(f"`{name}`" for name in adapter.trained_whole) or "nothing"],
         [

@@ -69,9 +69,13 @@ def training_seconds(log: Path) -> float | None:
     """
     seconds, before = 0.0, 0
     for line in log.read_text().splitlines() if log.is_file() else ():
-        figures = json.loads(line)
-        if "records_seen" in figures and figures.get("records_per_s", 0) > 0:
-            seconds += (figures["records_seen"] - before) / figures["records_per_s"]
+        try:
+            figures = json.loads(line)
+        except ValueError:
+            continue  # cut off while it was written
+        rate = figures.get("records_per_s")
+        if "records_seen" in figures and isinstance(rate, (int, float)) and rate > 0:
+            seconds += (figures["records_seen"] - before) / rate
             before = figures["records_seen"]
     return seconds or None
 
