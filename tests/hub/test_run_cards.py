@@ -110,11 +110,11 @@ def test_the_stages_on_the_way_are_told(cards):
 def test_an_adapter_is_told_with_its_base(cards, runs):
     data = ModelCard(cards["adapter"]).data.to_dict()
     assert (data["base_model"], data["base_model_relation"]) == ("org/base", "adapter")
-    parent = json.loads((runs / "adapter" / "data.json").read_text())["parent_sha256"]
+    base = weights_digest(AnyECGModel.from_pretrained(runs / "pretraining" / "final"))
     for line in (
         "| base model | `org/base` |",
         "| its revision | `0123abc` |",
-        f"| its tokenizer and weights | SHA-256 `{parent[:16]}...` |",
+        f"| weights of its backbone | SHA-256 `{base[:16]}...` as float32 |",
         "| method | LoRA (arXiv 2106.09685) |",
         "| rank, alpha, dropout | 4, 8, 0 |",
         "| adapted layers | `q_proj`, `v_proj` |",
@@ -142,7 +142,7 @@ def test_an_adapter_of_another_kind_is_refused(runs, tmp_path):
     shutil.copytree(runs / "adapter" / "final", tmp_path / "taken")
     path = tmp_path / "taken" / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "peft_type": "IA3"}))
-    with pytest.raises(ValueError, match="is an adapter of kind 'IA3': cards are written of LoRA only"):
+    with pytest.raises(ValueError, match="adapter_config.json is of a 'IA3' adapter, expected 'LORA'"):
         render_adapter_card(write_facts(tmp_path, **ADAPTER), tmp_path / "taken")
     path.unlink()
     with pytest.raises(FileNotFoundError, match="taken is no adapter: it has no adapter_config.json"):

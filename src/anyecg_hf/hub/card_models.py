@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a card says of the weights themselves, from configurations and from the heads of weight files."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from safetensors import safe_open
 
 from anyecg_hf.models import anyecg
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGModel, AnyECGQuantizerConfig, AnyECGRhythmQuantizer
-from anyecg_hf.training.adapters import ADAPTER_FILE, MODEL_CONFIG_FILE
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import read_json
+from anyecg_hf.training.adapter_bases import check_adapter_file
+from anyecg_hf.training.adapters import ADAPTER_FILE, BASE_FIELD, MODEL_CONFIG_FILE
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _LOSS_TERMS = ("morphology", "frequency", "demography", "codebook", "commitment")
@@ -37,7 +38,7 @@ def describe_checkpoint(folder: Path) -> dict[str, Any]:
     places = [place for place in (folder, folder / "quantizer") if (place / "config.json").is_file()]
     if not places:
         raise FileNotFoundError(f"{folder} is no checkpoint: it has no config.json.")
-    kinds = {json.loads((place / "config.json").read_text())["model_type"]: place for place in places}
+    kinds = {read_json(place / "config.json")["model_type"]: place for place in places}
     architecture: dict[str, Any] = {}
     parameters: dict[str, int] = {}
     if "anyecg" in kinds:
@@ -133,6 +134,7 @@ class AdapterDescription:
         trained_whole (`list[str]`): Modules that it brings along whole.
         parameters (`int`), low_rank_parameters (`int`): All weights of the file, and those of low-rank matrices.
         base_name (`str`), base_revision (`str`): As `adapter_config.json` names them; empty where it does not.
+        base_weights (`str`): Hash of the backbone that it was trained on; empty where it was not noted.
         architecture (`str`), labels (`list[str]`): Of the model that it was trained in; empty where that is not noted.
     """
 
@@ -145,6 +147,7 @@ class AdapterDescription:
     low_rank_parameters: int
     base_name: str
     base_revision: str
+    base_weights: str
     architecture: str
     labels: list[str]
 
@@ -164,27 +167,27 @@ def describe_adapter(folder: Path) -> AdapterDescription:
     for name in (ADAPTER_FILE, ADAPTER_WEIGHTS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} is no adapter: it has no {name}.")
-    config = json.loads((folder / ADAPTER_FILE).read_text(encoding="utf-8"))
-    if config.get("peft_type") != "LORA":
-        raise ValueError(f"{folder} is an adapter of kind {config.get('peft_type')!r}: cards are written of LoRA only.")
-    targets = config["target_modules"]
+    base_name = check_adapter_file(folder / ADAPTER_FILE)
+    config = read_json(folder / ADAPTER_FILE)
     inner = folder / MODEL_CONFIG_FILE
-    model = json.loads(inner.read_text(encoding="utf-8")) if inner.is_file() else {}
+    model = read_json(inner) if inner.is_file() else {}
+    base = model.get(BASE_FIELD) or {}
     sizes = _sizes(folder / ADAPTER_WEIGHTS)
     whole = {name: count for name, count in sizes.items() if ".lora_" not in name}
     return AdapterDescription(
         rank=config["r"],
         alpha=config["lora_alpha"],
         dropout=config["lora_dropout"],
-        targets=[targets] if isinstance(targets, str) else sorted(targets),
+        targets=sorted(config["target_modules"] or ()),
         # PEFT lists names of modules that the model does not have, too.
         trained_whole=[
             name for name in dict.fromkeys(config["modules_to_save"] or ()) if any(f".{name}." in key for key in whole)
         ],
         parameters=sum(sizes.values()),
         low_rank_parameters=sum(sizes.values()) - sum(whole.values()),
-        base_name=config.get("base_model_name_or_path") or "",
+        base_name=base_name or "",
         base_revision=config.get("revision") or "",
+        base_weights=f"SHA-256 `{base['sha256'][:16]}...` as {base['dtype']}" if base else "",
         architecture=next(iter(model.get("architectures", ())), ""),
         labels=[model["id2label"][key] for key in sorted(model.get("id2label", {}), key=int)],
     )
@@ -195,13 +198,13 @@ def _sizes(weights: Path) -> dict[str, int]:
         return {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}
 
 
-def adapter_rows(adapter: AdapterDescription, base: str, revision: str, digest: str) -> list[list[str]]:
+def adapter_rows(adapter: AdapterDescription, base: str, revision: str) -> list[list[str]]:
     """
     Rows of the table "What it is".
 
     Args:
         adapter ([`AdapterDescription`]): The adapter.
-        base (`str`), revision (`str`), digest (`str`): The checkpoint below; its commit and its hash may be empty.
+        base (`str`), revision (`str`): The checkpoint below, and its commit, which may be empty.
 
     Returns:
         `list[list[str]]`
@@ -209,11 +212,9 @@ def adapter_rows(adapter: AdapterDescription, base: str, revision: str, digest: 
     rows = [
         ["base model", f"`{base}`"],
         ["its revision", f"`{revision}`" if revision else "not recorded"],
-        ["its tokenizer and weights", f"SHA-256 `{digest[:16]}...`" if digest else "not recorded"],
-        [
-            "method",
-            f"LoRA (arXiv 2106.09685), rank {adapter.rank}, alpha {adapter.alpha:g}, dropout {adapter.dropout:g}",
-        ],
+        ["weights of its backbone", adapter.base_weights or "not recorded"],
+        ["method", "LoRA (arXiv 2106.09685)"],
+        ["rank, alpha, dropout", f"{adapter.rank}, {adapter.alpha:g}, {adapter.dropout:g}"],
         ["adapted layers", ", ".join(f"`{name}`" for name in adapter.targets)],
         ["trained whole", ", ".join(f"`{name}`" for name in adapter.trained_whole) or "nothing"],
         [

@@ -175,17 +175,15 @@ def render_adapter_card(
             f"{folder} names {'a folder of this machine' if base else 'nothing'} as the checkpoint that it belongs to:"
             f" state `base_model` in {Path(facts_file).name}, its name on the Hub."
         )
-    is_run = (folder.parent / "config.yaml").is_file()
-    lineage = lineage_of(folder.parent) if is_run else Lineage([], [])
+    lineage = lineage_of(folder.parent) if (folder.parent / "config.yaml").is_file() else Lineage([], [])
     counts = records_by_corpus(lineage.stages)
     _check_recorded(facts, lineage, counts)
-    digest = lineage.stages[-1]["data"].get("parent_sha256", "") if is_run else ""
     return _render(
         _Content(
             facts=facts,
             template=ADAPTER_TEMPLATE,
             architecture=found.architecture,
-            what=adapter_rows(found, base, facts.base_revision or found.base_revision, digest),
+            what=adapter_rows(found, base, facts.base_revision or found.base_revision),
             sections=_sections(results_files, folder),
             lineage=lineage,
             counts=counts,

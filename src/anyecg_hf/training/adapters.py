@@ -32,7 +32,7 @@ ADAPTER_FILE = "adapter_config.json"
 MODEL_CONFIG_FILE = "model_config.json"
 _WEIGHTS_FILE = "adapter_model.safetensors"
 # Digest and type of the backbone's weights that an adapter was trained on.
-_BASE_FIELD = "adapter_base"
+BASE_FIELD = "adapter_base"
 
 # Everything outside the backbone's layers stays as it is: the patch encoder, which sees the signal, and the head.
 _NOT_QUANTIZED = [r"(?!(anyecg\.)?layers\.).*"]
@@ -350,8 +350,8 @@ def save_adapted(
         return
     inner = model.get_base_model()
     described = {**inner.config.to_diff_dict(), "architectures": [type(inner).__name__]}
-    if getattr(inner, _BASE_FIELD, None):
-        described[_BASE_FIELD] = getattr(inner, _BASE_FIELD)
+    if getattr(inner, BASE_FIELD, None):
+        described[BASE_FIELD] = getattr(inner, BASE_FIELD)
     # Not for files: they belong to how the frozen weights are held on this machine.
     described.pop("quantization_config", None)
     text = json.dumps(described, indent=2, sort_keys=True) + "\n"
@@ -392,7 +392,7 @@ def load_adapted(
         )
     peft = import_peft()
     described = read_json(folder / MODEL_CONFIG_FILE)
-    trained_on = described.pop(_BASE_FIELD, None)
+    trained_on = described.pop(BASE_FIELD, None)
     model_class = adapted_class(folder, described.pop("architectures", None))
     named = check_adapter_file(folder / ADAPTER_FILE)
     base = named if base is None else base
