@@ -200,6 +200,26 @@ def test_damaged_weights_are_named(checkpoint: Path):
         AnyECGModel.from_pretrained(checkpoint)
 
 
+def test_weights_of_other_shapes_are_an_error_of_both_kinds(checkpoint: Path):
+    path = checkpoint / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "intermediate_size": 32}))
+    for kind in (ValueError, RuntimeError):
+        with pytest.raises(kind, match="lacks .* weights of AnyECGModel|have other shapes than its config.json"):
+            AnyECGModel.from_pretrained(checkpoint)
+
+
+def test_no_memory_is_taken_for_layers_that_a_checkpoint_does_not_have(checkpoint: Path):
+    path = checkpoint / "config.json"
+    fields = {"num_hidden_layers": 40, "intermediate_size": 2**20}  # 10 GB
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    before = Path("/proc/self/statm").read_text().split()[1] if Path("/proc/self/statm").exists() else 0
+    with pytest.raises((ValueError, RuntimeError), match="lacks .* weights of AnyECGModel|have other shapes"):
+        AnyECGModel.from_pretrained(checkpoint, ignore_mismatched_sizes=True)
+    if before:
+        pages = int(Path("/proc/self/statm").read_text().split()[1]) - int(before)
+        assert pages * 4096 < 10**9
+
+
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
 @pytest.mark.parametrize(
     ("content", "message"),

@@ -24,10 +24,15 @@ ABSURD = [
     (
         AnyECGConfig,
         {"num_hidden_layers": 1000, "hidden_size": 4096, "intermediate_size": 16384, "num_attention_heads": 32},
-        "`parameters of the layers` is 201,326,592,000, and more than 20,000,000,000",
+        "`parameters of the layers` is 201,729,245,184, and more than 20,000,000,000",
     ),
     (AnyECGQuantizerConfig, {"codebook_reservoir_size": 10**12}, "`codebook_reservoir_size` is"),
     (AnyECGQuantizerConfig, {"num_decoder_layers": 10**6}, "`num_decoder_layers` is"),
+    (AnyECGQuantizerConfig, {"patch_size": 60_000}, "`patch_size * patch_size` is 3,600,000,000, and more than"),
+    (AnyECGConfig, {"codebook_size": 2**20, "num_quantizers": 8}, "`codebook_size * num_quantizers * hidden_size` is"),
+    (AnyECGConfig, {"max_time_positions": 2**24}, "`max_time_positions * hidden_size` is"),
+    (AnyECGConfig, {"reconstruction_width": 65_536}, "`reconstruction_width ** 2 * layers` is"),
+    (AnyECGConfig, {"reconstruction_delays": [0, 10**12]}, "`reconstruction_delays` is 1,000,000,000,000"),
 ]
 
 

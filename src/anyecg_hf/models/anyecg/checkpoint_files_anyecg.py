@@ -33,6 +33,10 @@ _PICKLE_ADVICE = (
 )
 
 
+class MismatchedSizesError(ValueError, RuntimeError):
+    """Weights have other shapes than the model; `transformers` raises a `RuntimeError`."""
+
+
 def is_path_to_nothing(checkpoint: str | os.PathLike) -> bool:
     """
     Whether a checkpoint is a path at which there is no folder; `transformers` would look for it on the Hub.
@@ -186,6 +190,13 @@ def loading(checkpoint: str | os.PathLike | None, what: str) -> Iterator[None]:
         raise ValueError(
             f"the weights of {checkpoint} cannot be read: {error}. The file is damaged: fetch it again."
         ) from error
+    except RuntimeError as error:
+        if "ignore_mismatched_sizes" not in str(error):
+            raise
+        raise MismatchedSizesError(
+            f"the weights of {checkpoint} have other shapes than its config.json and what was passed say. If another"
+            f" head is wanted, pass `ignore_mismatched_sizes=True`. {error}"
+        ) from error
     except OSError as error:
         if checkpoint is None or os.path.isdir(checkpoint):
             raise
@@ -221,6 +232,7 @@ def _reason(error: BaseException) -> str:
 __all__ = [
     "HUB_ARGUMENTS",
     "PICKLE_SUFFIXES",
+    "MismatchedSizesError",
     "check_index",
     "is_path_to_nothing",
     "loading",

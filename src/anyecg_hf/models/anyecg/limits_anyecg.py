@@ -4,7 +4,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -42,6 +42,8 @@ SIZES: dict[str, tuple[int, int]] = {
 MOST_ENTRIES = {"patch_channels": 16, "patch_strides": 16, "lead_names": 4096, "reconstruction_delays": 64}
 MOST_LABELS = 100_000
 MOST_PARAMETERS = 2 * 10**10
+# Of one tensor; the largest of `xl` with eight codebooks, its code head, has 1.3e8.
+MOST_IN_TABLE = 2**30
 
 # Least and most of what a tokenizer's cleaning is told; the rate's least is that of a record.
 WHOLE_CLEANING_NUMBERS = {"sampling_rate": (50, 20_000), "patch_size": (2, 2**20), "filter_order": (1, 10)}
@@ -81,10 +83,39 @@ def check_sizes(config: Any) -> None:
     widest = max(config.patch_channels, default=0)
     if widest > SIZES["hidden_size"][1]:
         raise ValueError(_absurd("patch_channels", widest, SIZES["hidden_size"][1]))
-    layers = config.num_hidden_layers + getattr(config, "num_decoder_layers", 0)
+    further = ("num_decoder_layers", "num_window_layers")
+    layers = config.num_hidden_layers + sum(getattr(config, name, 0) for name in further)
     parameters = layers * config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
     if parameters > MOST_PARAMETERS:
         raise ValueError(_absurd("parameters of the layers", parameters, MOST_PARAMETERS))
+    for name, size in _tables(config):
+        if size > MOST_IN_TABLE:
+            raise ValueError(_absurd(name, size, MOST_IN_TABLE))
+
+
+def _tables(config: Any) -> Iterator[tuple[str, int]]:
+    """What decides the size of single tensors, each within its own bound, by the fields that are multiplied."""
+    width, patch = config.hidden_size, config.patch_size
+    yield "patch_size * hidden_size", patch * width
+    frames = patch // math.prod(max(1, stride) for stride in config.patch_strides)
+    yield "patch_size / patch_strides * patch_channels", frames * max(config.patch_channels, default=0) * width
+    yield "codebook_size * num_quantizers * hidden_size", config.codebook_size * config.num_quantizers * width
+    if config.time_encoding == "learned":
+        yield "max_time_positions * hidden_size", config.max_time_positions * width
+    yield "lead_names * hidden_size", len(config.lead_names) * width
+    yield "labels * hidden_size", len(config.id2label or ()) * 2 * width
+    if hasattr(config, "codebook_dim"):
+        yield "patch_size * patch_size", patch * patch
+        vectors = max(config.codebook_size * config.num_quantizers, config.codebook_reservoir_size)
+        yield "codebook vectors * codebook_dim", vectors * config.codebook_dim
+    if hasattr(config, "reconstruction_width"):
+        kernel = config.reconstruction_width**2 * config.reconstruction_kernel_size
+        yield "reconstruction_width ** 2 * layers", kernel * config.num_reconstruction_layers
+        frame = config.reconstruction_stride * config.reconstruction_width
+        yield "reconstruction_width * reconstruction_stride", frame * max(config.reconstruction_width, 128)
+        pairs = len(config.lead_names) ** 2 * len(config.reconstruction_delays)
+        yield "lead_names ** 2 * num_record_features", pairs * max(1, config.num_record_features)
+        yield "reconstruction_delays", max(map(abs, config.reconstruction_delays), default=0)
 
 
 def check_cleaning(settings: Any) -> None:

@@ -3,7 +3,7 @@
 """What every AnyECG model shares as a `PreTrainedModel`: supported features, default attention, strict loading."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import torch
@@ -60,18 +60,25 @@ class AnyECGPreTrainedMixin:
             model, info = super().from_pretrained(
                 pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
             )
-        prefix = f"{cls.base_model_prefix}." if hasattr(model, cls.base_model_prefix) else ""
         # With `ignore_mismatched_sizes`, weights of another shape are as missing as those that are not there.
         absent = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
+        model._refuse_missing(absent, str(pretrained_model_name_or_path))
+        model._drawn_weights = _sums(model, absent)
+        return (model, info) if output_loading_info else model
+
+    def _move_missing_keys_from_meta_to_device(self, missing_keys: set[str], *args: Any, **kwargs: Any) -> None:
+        # Before memory is taken for them, by as much as the config likes.
+        self._refuse_missing(missing_keys, self.config.name_or_path)
+        super()._move_missing_keys_from_meta_to_device(missing_keys, *args, **kwargs)
+
+    def _refuse_missing(self, absent: Iterable[str], checkpoint: str) -> None:
+        prefix = f"{self.base_model_prefix}." if hasattr(self, self.base_model_prefix) else ""
         missing = sorted(name for name in absent if name.startswith(prefix))
         if missing:
             raise ValueError(
-                f"the checkpoint {str(pretrained_model_name_or_path)!r} lacks {len(missing)} weights of {cls.__name__},"
-                f" for example {missing[:3]}: they would be random numbers. Is it a complete AnyECG checkpoint of this"
-                " size?"
+                f"the checkpoint {checkpoint!r} lacks {len(missing)} weights of {type(self).__name__}, for example"
+                f" {missing[:3]}: they would be random numbers. Is it a complete AnyECG checkpoint of this size?"
             )
-        model._drawn_weights = _sums(model, absent)
-        return (model, info) if output_loading_info else model
 
     def random_weights(self) -> list[str]:
         """
