@@ -25,7 +25,8 @@ LADDER = (
         *("version", "code_counts", "checkpoint_paths"),
         *("models.anyecg.requirements_anyecg", "models.anyecg.presets_anyecg", "models.anyecg.limits_anyecg"),
         *("models.anyecg.compatibility_anyecg", "models.anyecg.checkpoint_files_anyecg"),
-        *("models.anyecg.configuration_anyecg", "models.anyecg.windowing_anyecg"),
+        *("models.anyecg.configuration_anyecg", "models.anyecg.config_files_anyecg"),
+        "models.anyecg.windowing_anyecg",
     ),
     (
         *("models.anyecg.signal_anyecg", "models.anyecg.cleaning_anyecg", "models.anyecg.inputs_anyecg"),

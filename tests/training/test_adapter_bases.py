@@ -98,6 +98,10 @@ def test_an_adapter_as_a_pickle_is_refused(adapter: Path):
         ({"modules_to_save": ["classifier", "x|y"]}, "`modules_to_save` in .* must be a list of names"),
         ({"rank_pattern": {".*": 10**6}}, "sets rank_pattern, which no adapter of this package has"),
         ({"megatron_config": {"a": 1}, "layer_replication": [[0, 9]]}, "sets megatron_config, layer_replication, whi"),
+        ({"corda_config": False, "eva_config": 0}, "sets eva_config, which no adapter"),
+        ({"bias": "all"}, "sets bias, which no adapter"),
+        ({"lora_alpha": None}, "`lora_alpha` in .* must be a number of at least 0, got None"),
+        ({"lora_dropout": 1.0}, "`lora_dropout` in .* is a probability below 1, got 1.0"),
         ({"init_lora_weights": "pissa"}, "sets init_lora_weights"),
         ({"base_model_name_or_path": ["a"]}, r"`base_model_name_or_path` in .* must name a checkpoint, got \['a'\]"),
     ],
@@ -118,6 +122,7 @@ def test_what_an_adapter_file_must_not_say_is_refused(tmp_path: Path, fields: di
         ({"architectures": "AnyECGModel"}, "is for None, which this version"),
         ({"adapter_base": "abc"}, "should say what it was trained on, but says 'abc'"),
         ({"config_version": "2.0"}, "upgrade anyecg_hf"),
+        ({"id2label": {"0": "A", "1": "B", "2": "C"}}, "do not fit what it says of itself"),
     ],
 )
 def test_a_model_description_that_makes_no_sense_is_refused(adapter: Path, fields: dict, message: str):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an adapter belongs to: the class of its model, and the weights of its base."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from anyecg_hf.training.codes import weights_digest
 
 MOST_RANK = 4096
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
-# Patterns, layers made from others, other kinds of low-rank adapters; beside these every `..._config`.
-_NEVER_WRITTEN = (
-    *("rank_pattern", "alpha_pattern", "layers_pattern", "exclude_modules", "layer_replication", "target_parameters"),
-    *("trainable_token_indices", "layers_to_transform", "alora_invocation_tokens", "use_dora", "use_qalora"),
-    *("use_bdlora", "use_rslora", "lora_bias"),
-)
+# What PEFT writes for every adapter and does not matter here; of all further fields only the defaults are read.
+_OF_NO_EFFECT = {
+    *("peft_type", "peft_version", "task_type", "auto_mapping", "revision", "inference_mode", "megatron_core"),
+    *("qalora_group_size", "base_model_name_or_path", "r", "lora_alpha", "lora_dropout", "target_modules"),
+    "modules_to_save",
+}
+_DEFAULTS = {"bias": "none", "init_lora_weights": True}
 
 
 def check_adapter_file(path: Path) -> str | None:
@@ -47,15 +49,24 @@ def check_adapter_file(path: Path) -> str | None:
         # PEFT takes a text for a regular expression, and some of them never end.
         if not isinstance(names, list) or not all(isinstance(each, str) and _NAME.fullmatch(each) for each in names):
             raise ValueError(f"`{name}` in {path} must be a list of names of modules, got {str(names)[:200]}.")
-    foreign = [name for name in fields if fields[name] and (name in _NEVER_WRITTEN or name.endswith("_config"))]
-    if fields.get("init_lora_weights", True) is not True:
-        foreign.append("init_lora_weights")
+    for name in ("lora_alpha", "lora_dropout"):
+        number = fields.get(name, 0)
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < math.inf:
+            raise ValueError(f"`{name}` in {path} must be a number of at least 0, got {number!r}.")
+    if fields.get("lora_dropout", 0) >= 1:
+        raise ValueError(f"`lora_dropout` in {path} is a probability below 1, got {fields['lora_dropout']}.")
+    # Patterns, layers made from others, libraries to import, other kinds of adapters.
+    foreign = [name for name in fields if name not in _OF_NO_EFFECT and not _is_default(name, fields[name])]
     if foreign:
         raise ValueError(f"{path} sets {', '.join(foreign)}, which no adapter of this package has: it is not loaded.")
     base = fields.get("base_model_name_or_path")
     if base is not None and not (isinstance(base, str) and base):
         raise ValueError(f"`base_model_name_or_path` in {path} must name a checkpoint, got {base!r}.")
     return base
+
+
+def _is_default(name: str, value: Any) -> bool:
+    return value == _DEFAULTS[name] if name in _DEFAULTS else value is None or value is False or value == {}
 
 
 def adapted_class(folder: Path, names: Any) -> type[PreTrainedModel]:

@@ -414,8 +414,13 @@ def load_adapted(
         held.show()
     if trainable:
         _keep_differentiable(model)
-    with renamed_attribute_ignored():
-        return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    try:
+        with renamed_attribute_ignored():
+            return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the weights of the adapter {str(folder)!r} do not fit what it says of itself: {error}"
+        ) from error
 
 
 def _four_bits() -> Any:

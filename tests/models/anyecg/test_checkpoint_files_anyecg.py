@@ -223,13 +223,20 @@ def test_no_memory_is_taken_for_layers_that_a_checkpoint_does_not_have(checkpoin
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[1]", "must hold an object, got a list"), ("[" * 100_000, "is nested too deeply"), ("{", "not a valid JSON")],
+    [
+        ("[1]", "holds a list, expected an object|must hold an object, got a list"),
+        ("7", "holds a int, expected an object|must hold an object, got a int"),
+        ("[" * 100_000, "is nested too deeply|is not JSON: maximum recursion"),
+        ("{", "not a valid JSON|is not JSON: Expecting"),
+        ("\udcff", "is not UTF-8 text|is not JSON: 'utf-8' codec"),
+    ],
 )
 def test_settings_that_are_no_object_are_refused(checkpoint: Path, name: str, content: str, message: str):
-    (checkpoint / name).write_text(content)
+    (checkpoint / name).write_bytes(content.encode("utf-8", "surrogateescape"))
     load = AnyECGModel.from_pretrained if name == "config.json" else AnyECGTokenizer.from_pretrained
-    with pytest.raises((ValueError, OSError), match=message):
+    with pytest.raises((ValueError, OSError), match=message) as caught:
         load(checkpoint)
+    assert name in str(caught.value) or "checkpoint" in str(caught.value)
 
 
 def test_the_files_themselves_can_be_named_as_in_transformers(checkpoint: Path):

@@ -112,6 +112,12 @@ def test_a_field_that_would_replace_a_part_of_the_class_is_refused(checkpoint: P
         ({"transformers_weights": "../x.safetensors"}, "`transformers_weights` in config.json is '../x.safetensors'"),
         ({"dtype": "load"}, "`dtype` in config.json must be a type of torch such as 'float32', got 'load'"),
         ({"dtype": "int8"}, "`dtype` in config.json must be a type of real numbers such as 'float32', got 'int8'"),
+        (
+            {"quantization_config": [4]},
+            "`quantization_config` in config.json must be an object, got '[4]'".replace("[", r"\["),
+        ),
+        ({"num_labels": {}}, "`num_labels` must be a whole number, got {}"),
+        ({"num_labels": -1}, "`num_labels` must be a whole number, got -1"),
         ({"dtype": {"": "float32"}}, "`dtype` in config.json must be a type of torch"),
         ({"model_type": "bert"}, "of a 'bert' model, but AnyECGConfig is for 'anyecg'"),
         ({"model_type": "anyecg_quantizer"}, "of a 'anyecg_quantizer' model, but AnyECGConfig is for 'anyecg'"),

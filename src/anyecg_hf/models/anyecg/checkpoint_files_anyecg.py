@@ -184,6 +184,8 @@ def loading(checkpoint: str | os.PathLike | None, what: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
+    except UnicodeDecodeError as error:
+        raise ValueError(f"a file of {str(checkpoint)!r} is not UTF-8 text: {error}.") from error
     except RecursionError as error:
         raise ValueError(f"a file of {str(checkpoint)!r} is nested too deeply to be a configuration.") from error
     except SafetensorError as error:

@@ -61,6 +61,9 @@ def check_config_file(config_class: type, fields: Any, known: Iterable[str]) -> 
             " load it with the class that it was saved from, or with AutoModel."
         )
     _check_code_and_files(fields)
+    quantized = fields.get("quantization_config")
+    if quantized is not None and not isinstance(quantized, dict):
+        raise ValueError(f"`quantization_config` in config.json must be an object, got {str(quantized)[:200]!r}.")
     _check_dtype(fields.get("dtype", fields.get("torch_dtype")))
     check_label_count(fields)
     unknown = sorted(name for name in fields.keys() - {*known} - _LIBRARY_FIELDS)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configurations of AnyECG: the backbone and the rhythm quantizer."""
 
-import os
 from dataclasses import fields
 from typing import Any
 
@@ -10,9 +9,9 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
-from .checkpoint_files_anyecg import loading
-from .compatibility_anyecg import CONFIG_VERSION, check_config_file, check_config_version
-from .limits_anyecg import check_label_count, check_lead_names, check_sizes
+from .compatibility_anyecg import CONFIG_VERSION, check_config_version
+from .config_files_anyecg import AnyECGConfigFileMixin
+from .limits_anyecg import check_lead_names, check_sizes
 from .presets_anyecg import IS_REMOTE_CODE, LEAD_NAMES, PRESETS, UNKNOWN_LEAD, WAVELET_BAND_STD
 from .requirements_anyecg import pywt
 
@@ -20,7 +19,7 @@ TIME_ENCODINGS = ("learned", "rotary")
 
 
 @strict
-class AnyECGArchitectureConfig(PreTrainedConfig):
+class AnyECGArchitectureConfig(AnyECGConfigFileMixin, PreTrainedConfig):
     r"""
     What the backbone and the rhythm quantizer have in common: the shape of a token and of a Transformer layer.
 
@@ -127,19 +126,6 @@ class AnyECGArchitectureConfig(PreTrainedConfig):
     def unknown_lead_id(self) -> int:
         """Index of the lead `unknown` in `lead_names`."""
         return list(self.lead_names).index(UNKNOWN_LEAD)
-
-    @classmethod
-    def get_config_dict(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any):
-        """As in `transformers`; an error names the checkpoint."""
-        with loading(pretrained_model_name_or_path, cls.__name__):
-            return super().get_config_dict(pretrained_model_name_or_path, **kwargs)
-
-    @classmethod
-    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> "AnyECGArchitectureConfig":
-        """As [`~PreTrainedConfig.from_dict`]. Raises `ValueError` for what is not of this version or asks too much."""
-        check_config_file(cls, config_dict, [field.name for field in fields(cls)])
-        check_label_count(kwargs)
-        return super().from_dict(config_dict, **kwargs)
 
     def validate_architecture(self) -> None:
         """Refuses impossible shapes. Raises `ValueError` that names the fields and their values."""
