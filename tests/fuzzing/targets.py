@@ -45,6 +45,7 @@ from anyecg_hf.records.wfdb_source import import_wfdb
 from anyecg_hf.training.adapters import ADAPTER_FILE, MODEL_CONFIG_FILE, adapt, load_adapted, parse_lora, save_adapted
 
 LEADS = ("I", "II")
+TWELVE = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 TOLD = {"sampling_rate": 500, "unit": "mV", "lead_names": LEADS}
 COUNTS = np.random.default_rng(0).integers(-2000, 2000, (2, 600)).astype("<i2")
 # As on the command line: what else comes out of loading a checkpoint would be a traceback there.
@@ -125,7 +126,7 @@ def hdf5(folder: Path) -> list[bytes]:
 
 
 def dicom(folder: Path) -> list[bytes]:
-    channels = [WaveformChannel(name) for name in LEADS]
+    channels = [WaveformChannel(), WaveformChannel("2:2", "Lead II")]
     for name, is_big in (("little.dcm", False), ("big.dcm", True)):
         write_dicom(folder / name, [group(COUNTS, channels)], big_endian=is_big)
     return [(folder / name).read_bytes() for name in ("little.dcm", "big.dcm")]
@@ -144,7 +145,7 @@ def xml(folder: Path) -> list[bytes]:
     paths = (
         write_aecg(folder / "aecg.xml", [aecg_set(aecg_time(), *leads)]),
         write_muse(folder / "muse.xml", [muse]),
-        write_philips(folder / "philips.xml", dict(zip(LEADS, short, strict=True)), encoding="utf-8"),
+        write_philips(folder / "philips.xml", dict(zip(TWELVE, [*short] * 6, strict=True)), encoding="utf-8"),
         write_philips(folder / "plain.xml", dict(zip(LEADS, short, strict=True)), xli=False, encoding="utf-8"),
     )
     return [path.read_bytes() for path in paths]

@@ -7,9 +7,11 @@ Further groups, averaged beats, measurements and names of persons are not read.
 
 import math
 import re
+import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ from .dicom_annotations import Timeline, parse_annotations
 from .dicom_facts import parse_facts, recording_start
 from .dicom_values import first_item, legal_values, read_number, read_text
 from .errors import RecordError, TruncatedFileError
-from .formats import ReadOptions, RecordFormat, optional_package, read_head, warn
+from .formats import ReadOptions, RecordFormat, check_expansion, optional_package, read_head, warn
 from .lead_selection import StatedSignal, select_leads
 from .left_out import warn_of_averages
 from .source import ArraySource
@@ -37,6 +39,13 @@ _LEAD_NUMBERS = {1: "I", 2: "II", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF", 66
 _LEAD_NUMBERS |= {16: "VX", 17: "VY", 18: "VZ", **{number: f"V{number - 2}" for number in range(3, 10)}}
 # "Lead I (Einthoven)", "Lead aVR, augmented voltage, right"
 _EXPLANATION = re.compile(r"\s*(?:\(.*?\)|,.*)\s*$")
+
+# The syntax that compresses the data set; the element that starts a file's header, and says how long that is.
+_DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
+_META_START, _META_LENGTH = 132, b"\x02\0\0\0UL\x04\0"
+_DEFLATED_START = _META_START + len(_META_LENGTH) + 4
+_MOST_META_BYTES = 1 << 16
+_INFLATED_AT_ONCE = 1 << 24
 
 
 def _recognises(path: Path, head: bytes) -> bool:
@@ -87,8 +96,13 @@ def _read_dataset(path: Path) -> "Dataset":
     with optional_package("pydicom", "DICOM files"):
         import pydicom
     try:
-        dataset = pydicom.dcmread(path)
+        content = path.read_bytes()
+        _check_deflated(path, content)
+        # From memory: of a file pydicom asks for as many bytes as a value says it has, and Python takes them first.
+        dataset = pydicom.dcmread(BytesIO(content))
         groups = dataset.get("WaveformSequence")
+    except RecordError:
+        raise
     except Exception as error:  # a broken file can raise nearly anything
         raise RecordError(
             path, "a whole DICOM file", f"{type(error).__name__}: {error}", "It may be truncated: fetch it again."
@@ -97,6 +111,21 @@ def _read_dataset(path: Path) -> "Dataset":
         kind = getattr(dataset.get("SOPClassUID"), "name", "of no class")
         raise RecordError(path, "a DICOM file with an ECG waveform", f"no waveform in it ({kind})")
     return dataset
+
+
+def _check_deflated(path: Path, content: bytes) -> None:
+    """Refuses a compressed data set that grows beyond all measure; pydicom would decompress it whole."""
+    head = content[: _DEFLATED_START + _MOST_META_BYTES]
+    if _DEFLATED_SYNTAX not in head:
+        return
+    if not head.startswith(_META_LENGTH, _META_START):
+        raise RecordError(path, "the length of its header in a deflated DICOM file", "none")
+    start = _DEFLATED_START + int.from_bytes(head[_DEFLATED_START - 4 : _DEFLATED_START], "little")
+    stream, rest, n_bytes = zlib.decompressobj(-zlib.MAX_WBITS), content[start:], 0
+    while rest and not stream.eof:
+        n_bytes += len(stream.decompress(rest, _INFLATED_AT_ONCE))
+        check_expansion(path, "a deflated data set", n_bytes, len(content))
+        rest = stream.unconsumed_tail
 
 
 def _find_group(path: Path, dataset: "Dataset") -> int:
