@@ -17,6 +17,7 @@ from .formats import optional_package
 from .record import Annotation
 from .source import RecordFacts, RecordSource
 from .stored_signal import StoredSignal
+from .wfdb_definitions import check_definitions
 from .wfdb_header import DEFAULT_GAIN, SignalLine, WFDBHeader, plain_text
 
 if TYPE_CHECKING:
@@ -257,6 +258,7 @@ def read_annotation_file(path: Path, frame_rate: float, lead_name: str | None = 
         [`RecordError`]: if it cannot be decoded.
     """
     wfdb = import_wfdb()
+    check_definitions(path)
     try:
         found = wfdb.rdann(
             str(path.with_suffix("")),

@@ -21,7 +21,10 @@ _OF_NO_EFFECT = {
     *("qalora_group_size", "base_model_name_or_path", "r", "lora_alpha", "lora_dropout", "target_modules"),
     "modules_to_save",
 }
-_DEFAULTS = {"bias": "none", "init_lora_weights": True}
+_DEFAULTS = {
+    **{"bias": "none", "init_lora_weights": True},
+    **{"rank_pattern": {}, "alpha_pattern": {}, "loftq_config": {}},
+}
 
 
 def check_adapter_file(path: Path) -> str | None:
@@ -45,7 +48,9 @@ def check_adapter_file(path: Path) -> str | None:
     if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= MOST_RANK:
         raise ValueError(f"`r` in {path} must be a whole number from 1 to {MOST_RANK}, got {rank!r}.")
     for name in ("target_modules", "modules_to_save"):
-        names = fields.get(name) or []
+        names = fields.get(name)
+        if names is None:
+            continue
         # PEFT takes a text for a regular expression, and some of them never end.
         if not isinstance(names, list) or not all(isinstance(each, str) and _NAME.fullmatch(each) for each in names):
             raise ValueError(f"`{name}` in {path} must be a list of names of modules, got {str(names)[:200]}.")
@@ -66,7 +71,7 @@ def check_adapter_file(path: Path) -> str | None:
 
 
 def _is_default(name: str, value: Any) -> bool:
-    return value == _DEFAULTS[name] if name in _DEFAULTS else value is None or value is False or value == {}
+    return value == _DEFAULTS[name] if name in _DEFAULTS else value is None or value is False
 
 
 def adapted_class(folder: Path, names: Any) -> type[PreTrainedModel]:

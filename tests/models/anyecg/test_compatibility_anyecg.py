@@ -117,6 +117,7 @@ def test_a_field_that_would_replace_a_part_of_the_class_is_refused(checkpoint: P
             "`quantization_config` in config.json must be an object, got '[4]'".replace("[", r"\["),
         ),
         ({"num_labels": {}}, "`num_labels` must be a whole number, got {}"),
+        ({"num_labels": None}, "`num_labels` must be a whole number, got None"),
         ({"num_labels": -1}, "`num_labels` must be a whole number, got -1"),
         ({"dtype": {"": "float32"}}, "`dtype` in config.json must be a type of torch"),
         ({"model_type": "bert"}, "of a 'bert' model, but AnyECGConfig is for 'anyecg'"),

@@ -185,7 +185,7 @@ def check_label_count(fields: dict[str, Any]) -> None:
         `ValueError`: names the number.
     """
     count = fields.get("num_labels")
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
+    if "num_labels" in fields and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
         raise ValueError(f"`num_labels` must be a whole number, got {count!r}.")
     if count is not None and count > MOST_LABELS and not sizes_are_free():
         raise ValueError(_absurd("num_labels", count, MOST_LABELS))
