@@ -140,11 +140,17 @@ def write(counts: list[Count], arguments: argparse.Namespace, document: Path) ->
     """Puts the table between its marks into the document."""
     total, failures = sum(item.files for item in counts), sum(len(item.failures) for item in counts)
     libraries = ", ".join(f"{name} {version(name)}" for name in ("hypothesis", "transformers", "numpy", "wfdb"))
-    text = (
-        f"{BEGIN}\n\n{total:,} broken files of {len(counts)} kinds with seed {arguments.seed}; {failures} kinds of errors"
-        f" that are not ours, no crash of a process beside those, address space at most {MOST_ADDRESSES >> 30} GiB."
-        f' {libraries}. "most memory" is the largest peak of one file in Python and NumPy, then the growth of the whole'
-        f" process over all of them; times are of a shared machine.\n\n{table(counts)}\n\n{END}"
+    text = "\n\n".join(
+        [
+            BEGIN,
+            f"{total:,} broken files of {len(counts)} kinds, drawn by seed {arguments.seed}; {failures} kinds of errors"
+            " that are not ours (a crash of the process counts as one). The address space was bounded at"
+            f" {MOST_ADDRESSES >> 30} GiB. {libraries}.",
+            'The first figure of "most memory" is the largest peak of one file in Python and NumPy, the second how much'
+            " the whole process grew over all of them. Times are of a shared machine.",
+            table(counts),
+            END,
+        ]
     )
     content = document.read_text(encoding="utf-8")
     begin, end = content.index(BEGIN), content.index(END) + len(END)
