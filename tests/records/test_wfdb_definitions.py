@@ -42,6 +42,12 @@ def test_definitions_that_wfdb_never_leaves_are_refused_with_the_note(tmp_path, 
         read_annotation_file(path, 360)
 
 
+def test_the_first_of_two_notes_counts(tmp_path):
+    both = note("## made by hand") + bytes([4, 63 << 2]) + b"late"
+    with pytest.raises(RecordError, match="found '## made by hand'"):
+        read_annotation_file(write(tmp_path, both, BEAT), 360)
+
+
 @pytest.mark.parametrize(
     "notes",
     [

@@ -23,7 +23,7 @@ _TYPES, _END_OF_TYPES = "## annotation type definitions", "## end of definitions
 class _Entry:
     sample: int
     code: int
-    note: str
+    notes: tuple[str, ...]
 
 
 def check_definitions(path: Path) -> None:
@@ -43,12 +43,14 @@ def check_definitions(path: Path) -> None:
     if b"## " not in content:
         return
     entries = list(_entries(content))
-    notes = [entry.note for entry in entries[: sum(_is_definition(entry) for entry in entries)]]
+    # One after the other, as wfdb lists them, an annotation with two of them included.
+    every = [note for entry in entries for note in entry.notes or ("",)]
+    notes = every[: sum(_is_definition(entry) for entry in entries)]
     has_resolution, number = False, 0
     while number < len(notes):
         note = notes[number]
         if note == _TYPES:
-            following = [entry.note for entry in entries[number:]]
+            following = every[number:]
             if _END_OF_TYPES not in following:
                 return  # wfdb says so
             number += following.index(_END_OF_TYPES)
@@ -79,13 +81,14 @@ def _entries(content: bytes) -> Iterator[_Entry]:
         code = content[place + 1] >> 2
         sample += content[place] + 256 * (content[place + 1] & 3)
         place += 2
-        note = ""
+        notes = []
         while place + 2 <= len(content) and content[place + 1] >> 2 >= _FIRST_FIELD:
-            length = content[place] if content[place + 1] >> 2 == _TEXT else 0
-            if length:
-                note = content[place + 2 : place + 2 + length].decode("latin-1")
+            is_text = content[place + 1] >> 2 == _TEXT
+            length = content[place] if is_text else 0
+            if is_text:
+                notes.append(content[place + 2 : place + 2 + length].decode("latin-1"))
             place += 2 + length + length % 2
-        yield _Entry(sample, code, note)
+        yield _Entry(sample, code, tuple(notes))
 
 
 __all__ = ["check_definitions"]
