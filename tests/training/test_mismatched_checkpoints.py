@@ -36,7 +36,9 @@ def test_a_tokenizer_of_another_model_stops_fine_tuning(runs: SmallRuns, backbon
     fields = json.loads(path.read_text())
     first, second, *rest = fields["lead_names"]
     path.write_text(json.dumps({**fields, "lead_names": [second, first, *rest]}))
-    with pytest.raises(ValueError, match=r"the model's `lead_names` is \['I', 'II', .* but the tokenizer's is \['II', 'I"):
+    with pytest.raises(
+        ValueError, match=r"the model's `lead_names` is \['I', 'II', .* but the tokenizer's is \['II', 'I"
+    ):
         stage(runs, backbone, code_weight=0.0)
 
 
