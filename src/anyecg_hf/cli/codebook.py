@@ -34,8 +34,9 @@ Rhythm classes come from the SNOMED CT codes of a corpus, or of the records' own
 anyecg-tiny for the embedded one, or a quantizer with its preprocessor_config.json. Codes depend on the window, by
 default the one that the quantizer was trained on.
 
-The page (.html) holds every code, sorts and filters; the picture (.png) the most frequent ones. Of residual codebooks
-the first is shown. Records that are missing or cannot be read are listed at the end."""
+The page (.html) holds every code, sorts and filters; the picture (.png) the most frequent ones; a summary
+(.safetensors) is what `anyecg demo --web --gallery` looks codes up in. Of residual codebooks the first is shown.
+Records that are missing or cannot be read are listed at the end."""
 
 
 def add_parser(commands) -> None:
@@ -52,7 +53,9 @@ def add_parser(commands) -> None:
         "--corpus", action="append", default=[], metavar="NAME=DIR", help="every record of a corpus; may be repeated"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, help=".html or .png file to write (default: codebook.html, unless that exists)"
+        *("-o", "--output"),
+        type=Path,
+        help=".html, .png or .safetensors file to write (default: codebook.html, unless that exists)",
     )
     parser.add_argument("--most", type=int, metavar="N", help="codes to show (default: 1024 or, in a picture, 18)")
     add_device_option(parser)
@@ -73,9 +76,10 @@ def run(options: argparse.Namespace) -> int:
         options.usage_error(f"--most must be at least 1, got {options.most}.")
     # Late: without matplotlib the other commands still run.
     from anyecg_hf.evaluation.code_reports.code_gallery import CodeGatherer, load_tokenizer
+    from anyecg_hf.plotting.code_summary_files import SUFFIX, save_code_summary
     from anyecg_hf.plotting.codebook_gallery import FORMATS, save_codebook_gallery
 
-    options.output = choose_output(options, FORMATS)
+    options.output = choose_output(options, (*FORMATS, SUFFIX))
     is_embedded = options.model == Path(TINY).name and not Path(options.model).exists()
     gatherer = CodeGatherer(load_tokenizer(TINY if is_embedded else options.model).to(options.device), options.window)
 
@@ -89,7 +93,12 @@ def run(options: argparse.Namespace) -> int:
     if not outcome.results:
         return report(outcome, options, "")
     summary = gatherer.finish()
-    save_codebook_gallery(summary, options.output, options.most, f"Rhythm codes of {Path(options.model).name}")
+    if options.output.suffix.lower() == SUFFIX:
+        sources = [name for name, _ in corpora] + ["files named by hand"] * bool(options.records)
+        data = f"{summary.records} records of {', '.join(sources)}"
+        save_code_summary(summary, options.output, gatherer.tokenizer.quantizer, data)
+    else:
+        save_codebook_gallery(summary, options.output, options.most, f"Rhythm codes of {Path(options.model).name}")
     text = (
         f"{len(summary.by_count)} of {summary.codebook_size} codes in use, perplexity {summary.perplexity:.0f}, in"
         f" {summary.records} records, {summary.labelled_records} of them with a rhythm class,"

@@ -7,11 +7,11 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
 
 from anyecg_hf.cli.options import add_model_options, add_reading_options, read
 from anyecg_hf.cli.tables import check_suffix
 from anyecg_hf.pipelines import RecordAnalysis, RecordAnalyzer
+from anyecg_hf.pipelines.analysis_report import analysis_to_dict
 from anyecg_hf.records import ECGRecord
 from anyecg_hf.records.reading import FORMATS
 
@@ -74,7 +74,8 @@ def run(options: argparse.Namespace) -> int:
         picture = options.output or Path(f"{Path(options.record).stem}.png")
         _draw(analysis, analyzer, picture, options.start)
     if options.json:
-        json.dump(_as_json(analysis, patch_seconds, picture), sys.stdout, indent=2)
+        found = analysis_to_dict(analysis, patch_seconds)
+        json.dump({**found, "picture": None if picture is None else str(picture)}, sys.stdout, indent=2)
         print()
     else:
         _print(analysis, patch_seconds, picture)
@@ -144,34 +145,3 @@ def _print(analysis: RecordAnalysis, patch_seconds: float, picture: Path | None)
     if picture is not None:
         print(f"Picture     {picture}")
     print("Research software, not a medical device.")
-
-
-def _as_json(analysis: RecordAnalysis, patch_seconds: float, picture: Path | None) -> dict[str, Any]:
-    record, cleaned = analysis.record, analysis.cleaned
-    return {
-        "record": record.record_id,
-        "lead_names": list(record.lead_names),
-        "sampling_rate": record.sampling_rate,
-        "samples": record.n_samples,
-        "duration_s": record.duration_s,
-        "cleaning": list(cleaned.steps),
-        "scale_mv": cleaned.scale,
-        "unusable_leads": [
-            {"index": lead, "lead": record.lead_names[lead], "reason": why}
-            for lead, why in sorted(cleaned.unusable.items())
-        ],
-        "masked_patches": cleaned.masked_patches,
-        "patch_s": patch_seconds,
-        "codes": analysis.codes.tolist(),
-        "windows": analysis.windows,
-        "classes": [
-            {
-                "label": found.label,
-                "description": found.description,
-                "probability": found.probability,
-                "threshold": found.threshold,
-            }
-            for found in analysis.classes
-        ],
-        "picture": None if picture is None else str(picture),
-    }

@@ -5,6 +5,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -45,6 +46,12 @@ class CodeCard:
     leads: list[LeadUse]
     classes: list[ClassUse]
 
+    def with_room_for(self, values: np.ndarray, square: float) -> Self:
+        """The same card whose range shows `values` too, in the gallery's unit; `square` is a small square's height."""
+        low, high = min(self.bottom, float(values.min())), max(self.top, float(values.max()))
+        bottom, top = _whole_squares(low, high, square)
+        return replace(self, bottom=bottom, top=top)
+
     @property
     def lead_text(self) -> str:
         """The leads where it occurs most."""
@@ -79,14 +86,14 @@ def squares(summary: CodeSummary) -> Squares:
 
 def code_cards(summary: CodeSummary, most: int) -> Iterator[CodeCard]:
     """The `most` most frequent codes."""
-    yield from _cards(summary, summary.by_count[:most].tolist())
+    yield from cards_of(summary, summary.by_count[:most].tolist())
 
 
 def deflection_cards(summary: CodeSummary, most: int) -> Iterator[CodeCard]:
     """The most frequent of the codes with a deflection of `LARGE_DEFLECTION` or more: beats, where others rest."""
     frequent = summary.by_count
     deflections = np.ptp(summary.mean[frequent], axis=1)
-    yield from _cards(summary, frequent[deflections >= LARGE_DEFLECTION][:most].tolist())
+    yield from cards_of(summary, frequent[deflections >= LARGE_DEFLECTION][:most].tolist())
 
 
 def class_cards(summary: CodeSummary) -> Iterator[CodeCard]:
@@ -96,11 +103,12 @@ def class_cards(summary: CodeSummary) -> Iterator[CodeCard]:
         enriched = np.where(has_support, summary.enrichment[:, index], 0.0)
         best = int(enriched.argmax())
         if enriched[best] > 1:
-            (card,) = _cards(summary, [best])
+            (card,) = cards_of(summary, [best])
             yield replace(card, classes=[use for use in card.classes if use.name == summary.class_names[index]])
 
 
-def _cards(summary: CodeSummary, codes: Sequence[int]) -> Iterator[CodeCard]:
+def cards_of(summary: CodeSummary, codes: Sequence[int]) -> Iterator[CodeCard]:
+    """The codes named, each of which must occur."""
     counts, shares, factor = summary.counts, summary.shares, summary.scale_mv or 1.0
     small = squares(summary).small
     ranks = {code: rank for rank, code in enumerate(summary.by_count.tolist(), 1)}
@@ -170,6 +178,6 @@ def ranges(codes: Sequence[int]) -> str:
 
 
 __all__ = [
-    *("LARGE_DEFLECTION", "LARGE_S", "SMALL_S", "CodeCard", "Squares", "class_cards", "code_cards"),
-    *("deflection_cards", "facts", "ranges", "squares"),
+    *("LARGE_DEFLECTION", "LARGE_S", "SMALL_S", "CodeCard", "Squares", "cards_of", "class_cards"),
+    *("code_cards", "deflection_cards", "facts", "ranges", "squares"),
 ]

@@ -10,8 +10,11 @@ import numpy as np
 
 from .code_cards import LARGE_S, SMALL_S, CodeCard, Squares, code_cards, facts, ranges, squares
 from .code_statistics import ClassUse, CodeSummary
+from .lead_traces import RECONSTRUCTION_PEN
 from .paper_grid import INK, LARGE_COLOUR, PAPER_COLOUR, SMALL_COLOUR
 
+# A record's own patch, in the one colour that is not the paper's.
+PATCH_COLOUR = RECONSTRUCTION_PEN.colour
 _WIDTH, _HEIGHT = 200, 110
 _MOST_POINTS = 100
 _BARS, _BARS_HEIGHT = 512, 70
@@ -119,7 +122,7 @@ def codebook_page(summary: CodeSummary, most: int, title: str) -> str:
         classes=_class_table(summary),
         sorts="".join(_option(f"class:{name}", f"enrichment in {name}") for name in summary.class_names),
         leads="".join(_option(name, name) for name in leads),
-        cards="\n".join(_card(card, paper, summary.sampling_rate) for card in cards),
+        cards="\n".join(code_card_html(card, paper, summary.sampling_rate) for card in cards),
     )
 
 
@@ -168,7 +171,21 @@ def _bars(summary: CodeSummary) -> str:
     )
 
 
-def _card(card: CodeCard, paper: Squares, sampling_rate: float) -> str:
+def code_card_html(
+    card: CodeCard, paper: Squares, sampling_rate: float, patch: np.ndarray | None = None
+) -> str:
+    """
+    One code as an `article`.
+
+    Args:
+        card ([`CodeCard`]), paper ([`Squares`]), sampling_rate (`float`): What to draw, on what, and its rate in Hz.
+        patch (`np.ndarray` of shape `(S,)`, *optional*): A patch with this code, in the gallery's unit, drawn over it.
+
+    Returns:
+        `str`: HTML; every name in it is escaped.
+    """
+    if patch is not None:
+        card = card.with_room_for(patch, paper.small)
     enrichments = {use.name: round(use.enrichment, 3) for use in card.classes if use.has_support}
     data = {
         "code": card.code,
@@ -181,7 +198,7 @@ def _card(card: CodeCard, paper: Squares, sampling_rate: float) -> str:
     attributes = "".join(f' data-{name}="{escape(str(value))}"' for name, value in data.items())
     return (
         f"<article{attributes}><h2>code {card.code}<span>#{card.rank} · {card.share:.2%}</span></h2>"
-        f"{_waveform(card, paper, sampling_rate)}"
+        f"{_waveform(card, paper, sampling_rate, patch)}"
         f"<div>{card.bottom:.1f} to {card.top:.1f} {escape(paper.unit)} · {card.patches:,} patches, {card.records:,}"
         f" records</div><div>{escape(card.lead_text)}</div>"
         f"<details><summary>{escape(card.class_text)}</summary>"
@@ -195,7 +212,7 @@ def _class_row(use: ClassUse) -> str:
     return f"<tr{few}><td>{escape(use.name)}</td><td>×{use.enrichment:.2f}</td><td>{counts}</td></tr>"
 
 
-def _waveform(card: CodeCard, paper: Squares, sampling_rate: float) -> str:
+def _waveform(card: CodeCard, paper: Squares, sampling_rate: float, patch: np.ndarray | None) -> str:
     end_s = len(card.mean) / sampling_rate
     stride = -(-len(card.mean) // _MOST_POINTS)
     xs = _WIDTH * np.arange(len(card.mean))[::stride] / len(card.mean)
@@ -205,12 +222,14 @@ def _waveform(card: CodeCard, paper: Squares, sampling_rate: float) -> str:
         return [f"{x:.1f} {y:.1f}" for x, y in zip(xs, ys, strict=True)]
 
     band = "L".join([*points(card.low), *points(card.high)[::-1]])
+    line = '<path d="M{}" fill="none" stroke="{}" stroke-width="1.6"/>'
+    own = "" if patch is None else line.format("L".join(points(patch)), PATCH_COLOUR)
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="mean patch of code {card.code}">'
         f"{_grid(card, end_s, SMALL_S, paper.small, SMALL_COLOUR)}"
         f"{_grid(card, end_s, LARGE_S, paper.large, LARGE_COLOUR)}"
         f'<path d="M{band}Z" fill="#c3c9d1" fill-opacity=".85"/>'
-        f'<path d="M{"L".join(points(card.mean))}" fill="none" stroke="{INK}" stroke-width="1.6"/></svg>'
+        f"{line.format('L'.join(points(card.mean)), INK)}{own}</svg>"
     )
 
 
@@ -222,4 +241,4 @@ def _grid(card: CodeCard, end_s: float, step_s: float, height: float, colour: st
     return f'<path d="{path}" stroke="{colour}" stroke-width=".6" fill="none"/>'
 
 
-__all__ = ["codebook_page"]
+__all__ = ["PATCH_COLOUR", "code_card_html", "codebook_page"]

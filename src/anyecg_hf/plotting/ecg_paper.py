@@ -4,6 +4,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
 
@@ -179,6 +180,28 @@ def save_figure(fig: Figure, path: str | PathLike[str]) -> None:
         raise FileNotFoundError(f"Cannot write {path}: its folder {path.parent} does not exist.")
     # All three would otherwise come from the user's matplotlibrc, and a tight box would change the scale.
     fig.savefig(path, dpi=fig.dpi, bbox_inches=fig.bbox_inches, facecolor=fig.get_facecolor())
+
+
+def png_bytes(fig: Figure, pixels_a_mm: int = 6) -> bytes:
+    """
+    A figure as PNG, at a whole number of pixels a millimetre, without a file.
+
+    Args:
+        fig (`matplotlib.figure.Figure`): From `plot_ecg`.
+        pixels_a_mm (`int`, *optional*, defaults to 6): Pixels a millimetre.
+
+    Returns:
+        `bytes`
+    """
+    buffer = BytesIO()
+    fig.savefig(
+        buffer,
+        format="png",
+        dpi=pixels_a_mm * MM_PER_INCH,
+        bbox_inches=fig.bbox_inches,
+        facecolor=fig.get_facecolor(),
+    )
+    return buffer.getvalue()
 
 
 def _blank_page(width_mm: float, height_mm: float) -> tuple[Figure, Axes]:
