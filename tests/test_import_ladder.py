@@ -61,6 +61,7 @@ LADDER = (
         "evaluation.results_folder",
     ),
     ("evaluation.*", "pipelines.*", "hub.*", "deployment.*"),
+    ("web.*",),
     ("",),  # the package's `__init__`: only the command line may import from it
     ("cli.*",),
 )
@@ -80,7 +81,7 @@ CORE_LIBRARIES = {"torch", "transformers", "safetensors", "huggingface_hub", "nu
 OPTIONAL_LIBRARIES = {
     *("wfdb", "pyedflib", "pydicom", "datasets", "pyarrow", "pandas", "accelerate", "peft", "sklearn"),
     *("onnx", "onnxruntime", "onnxscript"),
-    *("h5py", "ecgdatakit", "defusedxml", "xmltodict", "requests", "ray", "matplotlib", "neurokit2"),
+    *("h5py", "ecgdatakit", "defusedxml", "xmltodict", "requests", "ray", "matplotlib", "neurokit2", "gradio"),
 }
 
 

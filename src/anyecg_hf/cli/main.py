@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from anyecg_hf.cli import (
     codebook,
     corpora,
+    demo,
     embed,
     env,
     evaluate,
@@ -28,7 +29,7 @@ from anyecg_hf.version import __version__
 
 COMMANDS = (
     *(run, inspect, embed, tokenize, codebook, corpora),
-    *(train_quantizer, pretrain, finetune, evaluate, export, env),
+    *(train_quantizer, pretrain, finetune, evaluate, export, demo, env),
 )
 
 DESCRIPTION = """AnyECG on your recordings: rhythm codes, embeddings, class probabilities and pictures.

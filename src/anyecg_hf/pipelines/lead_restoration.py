@@ -136,9 +136,7 @@ def _check_leads(cleaned: CleanedECG, leads: Sequence[int]) -> list[int]:
     return sorted(set(leads))
 
 
-def _restore(
-    model: AnyECGForLeadReconstruction, batch: dict[str, torch.Tensor], wanted: torch.Tensor
-) -> np.ndarray:
+def _restore(model: AnyECGForLeadReconstruction, batch: dict[str, torch.Tensor], wanted: torch.Tensor) -> np.ndarray:
     """Every lead `(L, N * S)` in mV."""
     parts = []
     for span in window_spans(wanted.shape[2], model.config.trained_window_patches):

@@ -171,9 +171,7 @@ def _bars(summary: CodeSummary) -> str:
     )
 
 
-def code_card_html(
-    card: CodeCard, paper: Squares, sampling_rate: float, patch: np.ndarray | None = None
-) -> str:
+def code_card_html(card: CodeCard, paper: Squares, sampling_rate: float, patch: np.ndarray | None = None) -> str:
     """
     One code as an `article`.
 
