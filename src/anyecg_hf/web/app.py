@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from functools import wraps
+from html import escape
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,8 @@ MOST_WAITING = 20
 MOST_VISITORS = 200
 
 _HEAD = """<h1>AnyECG: an ECG and its rhythm codes</h1>
-<p>Every quarter of a second of every lead becomes one of {codes} rhythm codes; from them {name} redraws the record,
-names classes and restores leads. <strong>Not a medical device.</strong></p>"""
+<p>{name} turns every {patch:g} s of every lead into one of {codes} rhythm codes, draws the record again from them, gives
+probabilities of classes, and restores leads that are missing. <strong>Not a medical device.</strong></p>"""
 _CODES_HEAD = """<h2>Rhythm codes</h2><p>One cell a patch of {patch:g} s, the same colour for the same code everywhere.
 Choose one to see what it stands for.</p>"""
 _RESTORE_HEAD = """<h2>Take leads out, see them restored</h2><p>The model gets the other leads only. Black: the lead as
@@ -123,8 +124,8 @@ class _Page:
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, FORGET_AFTER_S)) as self.blocks:
             self.upload_state = gr.State(None, time_to_live=FORGET_AFTER_S)
             self.study_state = gr.State(None, time_to_live=FORGET_AFTER_S)
-            head = _HEAD.format(codes=workbench.analyzer.quantizer.config.codebook_size, name=workbench.name)
-            gr.HTML(head, elem_id="head")
+            facts = {"codes": workbench.analyzer.quantizer.config.codebook_size, "patch": workbench.patch_seconds}
+            gr.HTML(_HEAD.format(name=escape(workbench.name), **facts), elem_id="head")
             self._add_inputs()
             self.message = gr.HTML(visible=False, elem_id="message")
             with gr.Column(visible=False, elem_id="results") as self.results:

@@ -29,7 +29,8 @@ def facts_html(study: Study) -> str:
     record, cleaned = study.analysis.record, study.analysis.cleaned
     windows = study.analysis.windows
     rows = {
-        "Record": f"{record.record_id or 'without a name'}{' (simulated)' if study.simulated else ''}",
+        "Record": record.record_id or "without a name",
+        **({"Origin": "simulated, no recording of a person"} if study.simulated else {}),
         "Leads": f"{record.n_leads}: {' '.join(record.lead_names)}",
         "Length": f"{record.duration_s:g} s at {record.sampling_rate:g} Hz"
         + (f", walked in {windows} windows" if windows > 1 else ""),
