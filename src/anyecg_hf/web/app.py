@@ -4,7 +4,10 @@
 
 import logging
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from html import escape
 from tempfile import TemporaryDirectory
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from . import fragments
 from .samples import SAMPLES, sample_record
 from .style import CLICK_ON_CELL, CSS, FONT, MONOSPACE
-from .uploads import MAX_BYTES, MAX_SECONDS, FileFacts, Upload, read_upload, take_files
+from .uploads import MAX_BYTES, MAX_SECONDS, FileFacts, Upload, read_upload, sweep, take_files
 from .workbench import Study, Workbench
 
 if TYPE_CHECKING:
@@ -26,10 +29,12 @@ FORGET_AFTER_S = 1800
 # Requests that may wait; more are refused rather than kept waiting for minutes.
 MOST_WAITING = 20
 MOST_VISITORS = 200
+# What was sent and never came to be read, for example because it was cut off, goes after twice this at most.
+SWEEP_EVERY_S = 300
 
 _HEAD = """<h1>AnyECG: an ECG and its rhythm codes</h1>
-<p>{name} turns every {patch:g} s of every lead into one of {codes} rhythm codes, draws the record again from them, gives
-probabilities of classes, and restores leads that are missing. <strong>Not a medical device.</strong></p>"""
+<p>{name} turns every {patch:g} s of every lead into one of {codes} rhythm codes, draws the record again from them,
+gives probabilities of classes, and restores leads that are missing. <strong>Not a medical device.</strong></p>"""
 _CODES_HEAD = """<h2>Rhythm codes</h2><p>One cell a patch of {patch:g} s, the same colour for the same code everywhere.
 Choose one to see what it stands for.</p>"""
 _RESTORE_HEAD = """<h2>Take leads out, see them restored</h2><p>The model gets the other leads only. Black: the lead as
@@ -76,7 +81,8 @@ def serve(
     started: Callable[[str], None] | None = None,
 ) -> None:
     """
-    Serves the page until it is interrupted. What visitors send lies in a folder that is removed at the end.
+    Serves the page until it is interrupted or terminated. What visitors send lies in a folder of its own, which is
+    removed at the end.
 
     Args:
         workbench ([`Workbench`]): What does the work.
@@ -89,11 +95,12 @@ def serve(
         `OSError`: if the port is taken.
     """
     gr = import_gradio()
-    with TemporaryDirectory(prefix="anyecg-page-") as folder:
+    stopped = threading.Event()
+    with TemporaryDirectory(prefix="anyecg-page-") as folder, _on_termination(stopped.set):
         os.environ["GRADIO_TEMP_DIR"] = folder
         blocks = build_page(workbench)
         blocks.queue(max_size=MOST_WAITING)
-        _, local_url, _ = blocks.launch(
+        _, address, _ = blocks.launch(
             server_name=host,
             server_port=port,
             max_file_size=MAX_BYTES,
@@ -108,11 +115,27 @@ def serve(
             prevent_thread_lock=True,
         )
         if started is not None:
-            started(local_url)
+            started(address)
         try:
-            blocks.block_thread()
+            while not stopped.wait(SWEEP_EVERY_S):
+                sweep(folder, SWEEP_EVERY_S)
+        except KeyboardInterrupt:
+            pass
         finally:
             blocks.close(verbose=False)
+
+
+@contextmanager
+def _on_termination(act: Callable[[], None]) -> Iterator[None]:
+    """Acts on SIGTERM, which would otherwise end the process with its files left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Page:
@@ -121,7 +144,7 @@ class _Page:
     def __init__(self, workbench: Workbench, gr: Any):
         self.workbench = workbench
         self.gr = gr
-        with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, FORGET_AFTER_S)) as self.blocks:
+        with gr.Blocks(title=TITLE, analytics_enabled=False) as self.blocks:
             self.upload_state = gr.State(None, time_to_live=FORGET_AFTER_S)
             self.study_state = gr.State(None, time_to_live=FORGET_AFTER_S)
             facts = {"codes": workbench.analyzer.quantizer.config.codebook_size, "patch": workbench.patch_seconds}
@@ -181,9 +204,10 @@ class _Page:
         # One at a time: the models take all cores, and Python's warnings are caught for the whole process.
         common = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "models"}
         facts = [self.rate, self.leads, self.unit]
-        self.sample.input(self._told(self.show_sample), self.sample, shown, **common)
-        self.files.upload(self._told(self.show_upload), [self.files, *facts], shown, **common)
-        self.again.click(self._told(self.show_again), [self.upload_state, *facts], shown, **common)
+        hidden = self._hidden
+        self.sample.input(self._told(self.show_sample, hidden), self.sample, shown, **common)
+        self.files.upload(self._told(self.show_upload, hidden), [self.files, *facts], shown, **common)
+        self.again.click(self._told(self.show_again, hidden), [self.upload_state, *facts], shown, **common)
         self.start.release(
             self._told(self.move), [self.study_state, self.start], [self.message, self.paper, self.strips], **common
         )
@@ -201,8 +225,8 @@ class _Page:
             **common,
         )
 
-    def _told(self, action: Callable[..., dict]) -> Callable[..., dict]:
-        """An action whose errors are told on the page."""
+    def _told(self, action: Callable[..., dict], otherwise: Callable[[], dict] = dict) -> Callable[..., dict]:
+        """An action whose errors are told on the page, beside what `otherwise` changes."""
 
         @wraps(action)
         def told(*arguments):
@@ -210,12 +234,14 @@ class _Page:
             try:
                 return quiet | action(*arguments)
             except (ValueError, OSError, ImportError, MemoryError) as error:
-                logger.info("told a visitor: %s", error)
-                return self._message(error)
+                return otherwise() | self._message(error)
+            except Exception as error:  # a fault of ours, which must not leave an old answer beside a new question
+                logger.exception("an action of the page failed")
+                return otherwise() | self._message(f"This should not have happened: {type(error).__name__}: {error}")
 
         return told
 
-    def _message(self, error: Exception) -> dict:
+    def _message(self, error: Exception | str) -> dict:
         text = " ".join(str(error).split()) or type(error).__name__
         return {self.message: self.gr.update(value=fragments.message_html(text), visible=True)}
 
@@ -226,22 +252,18 @@ class _Page:
 
     def show_upload(self, paths: list[str] | None, rate: float | None, leads: str | None, unit: str | None) -> dict:
         """What was sent, taken off the disk and analysed; the field is empty again for the next."""
-        nothing = {self.files: None, self.sample: None, self.upload_state: None, **self._hidden()}
+        changes = {self.files: None, self.sample: None, self.upload_state: None}
         try:
-            upload = take_files(paths or [])
-        except ValueError as error:
-            return {**nothing, **self._message(error)}
-        return {**nothing, **self.show_again(upload, rate, leads, unit)}
+            changes[self.upload_state] = upload = take_files(paths or [])
+            return changes | self.show_again(upload, rate, leads, unit)
+        except (ValueError, OSError, ImportError, MemoryError) as error:
+            # The content is kept: the visitor may say what the file leaves open and read it again.
+            return changes | self._hidden() | self._message(error)
 
     def show_again(self, upload: Upload | None, rate: float | None, leads: str | None, unit: str | None) -> dict:
         """What was sent last, with what the visitor says about it."""
-        try:
-            read = read_upload(upload or {}, FileFacts.from_fields(rate, leads, unit))
-            study = self.workbench.study(read.record, read.notes)
-        except (ValueError, OSError, ImportError, MemoryError) as error:
-            # Kept in memory: the visitor may say what the file leaves open and read it again.
-            return {self.upload_state: upload, **self._hidden(), **self._message(error)}
-        return {self.upload_state: upload, **self._show(study)}
+        read = read_upload(upload or {}, FileFacts.from_fields(rate, leads, unit))
+        return self._show(self.workbench.study(read.record, read.notes))
 
     def move(self, study: Study | None, start_s: float) -> dict:
         """Other seconds of the same record."""

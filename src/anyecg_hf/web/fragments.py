@@ -36,10 +36,6 @@ def facts_html(study: Study) -> str:
         + (f", walked in {windows} windows" if windows > 1 else ""),
         "Cleaning": "; ".join(cleaned.steps),
     }
-    if cleaned.unusable:
-        rows["Unusable"] = ", ".join(f"{record.lead_names[lead]} ({why})" for lead, why in cleaned.unusable.items())
-    if cleaned.masked_patches:
-        rows["Masked"] = f"{cleaned.masked_patches} patches, for missing samples"
     terms = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows.items())
     notes = "".join(f"<li>{escape(note)}</li>" for note in study.notes)
     return f'<dl class="facts">{terms}</dl>' + (f'<ul class="notes">{notes}</ul>' if notes else "")

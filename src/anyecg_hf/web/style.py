@@ -11,7 +11,9 @@ MONOSPACE = ("ui-monospace", "monospace")
 
 CSS = f"""
 .gradio-container {{ --quiet: color-mix(in srgb, var(--body-text-color) 72%, transparent); }}
-.gradio-container main {{ max-width: 1180px !important; margin: 0 auto !important; padding: 8px 14px 32px !important; }}
+.gradio-container .main {{ max-width: none !important; padding: 0 !important; }}
+.gradio-container main {{ box-sizing: border-box; width: 100%; max-width: min(1180px, 100vw) !important;
+  margin: 0 auto !important; padding: 8px 14px 32px !important; }}
 .gradio-container .html-container {{ padding: 0 !important; }}
 .gradio-container .prose table, .gradio-container .prose tr {{ border: 0; }}
 #head h1 {{ font-size: 1.6em; margin: .6em 0 .1em; }}
@@ -39,7 +41,8 @@ table.strips button {{ display: block; width: 26px; height: 22px; padding: 0; bo
 table.strips button:hover {{ filter: brightness(.92); }}
 table.strips button:focus-visible, table.strips button.chosen {{ outline: 2px solid {PATCH_COLOUR};
   outline-offset: 0; position: relative; }}
-table.strips td.masked {{ background: repeating-linear-gradient(135deg, {MASKED_FACE} 0 4px, {MASKED_EDGE} 4px 5px);
+table.strips td.masked {{ min-width: 26px; height: 22px;
+  background: repeating-linear-gradient(135deg, {MASKED_FACE} 0 4px, {MASKED_EDGE} 4px 5px);
   border-radius: 2px; }}
 .entry article {{ max-width: 340px; font-size: .9em; }}
 .entry article h2 {{ font-size: 1.15em; margin: 0 0 .2em; display: flex; justify-content: space-between; }}

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that a visitor sends: taken off the disk at once, limited in size, parsed in a folder that is then removed."""
 
+import os
+import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -95,6 +97,26 @@ def take_files(paths: Iterable[str]) -> Upload:
                 file.parent.rmdir()
 
 
+def sweep(folder: str | os.PathLike, older_than_s: float) -> None:
+    """
+    Removes what lies in the server's folder unread: uploads that were cut off, or that nobody asked about.
+
+    Args:
+        folder (`str` or `os.PathLike`): The server's folder.
+        older_than_s (`float`): Age in seconds from which on a file goes.
+    """
+    oldest = time.time() - older_than_s
+    for file in [path for path in Path(folder).rglob("*") if path.is_file()]:
+        # One that a visitor's request takes meanwhile is gone already.
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < oldest:
+                file.unlink()
+    for empty in sorted((path for path in Path(folder).rglob("*") if path.is_dir()), reverse=True):
+        with suppress(OSError):
+            if empty.stat().st_mtime < oldest:
+                empty.rmdir()
+
+
 def read_upload(upload: Upload, facts: FileFacts) -> ReadUpload:
     """
     Reads the one record that the files hold, in a temporary folder that is removed again.
@@ -177,5 +199,5 @@ def _without_folder(text: str, folder: str) -> str:
 
 __all__ = [
     *("MAX_BYTES", "MAX_FILES", "MAX_SAMPLES", "MAX_SECONDS"),
-    *("FileFacts", "ReadUpload", "Upload", "read_upload", "take_files"),
+    *("FileFacts", "ReadUpload", "Upload", "read_upload", "sweep", "take_files"),
 ]
