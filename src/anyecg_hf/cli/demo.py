@@ -45,9 +45,9 @@ def run(options: argparse.Namespace) -> int:
         options.usage_error("say --web for the page; on the command line there is `anyecg run`.")
     # Late: without Gradio the other commands still run.
     from anyecg_hf.web import Workbench, serve
-    from anyecg_hf.web.app import import_gradio
+    from anyecg_hf.web.app import check_gradio
 
-    import_gradio()
+    check_gradio()
     # One line a request would bury the address.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     workbench = Workbench(options.model, options.device, options.window, options.gallery)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page itself, in Gradio: what a visitor does, and which parts change."""
 
+import importlib.util
 import logging
 import os
 import signal
@@ -48,13 +49,18 @@ _UPLOAD_NOTE = (
 logger = logging.getLogger(__name__)
 
 
+def check_gradio() -> None:
+    """Raises `ImportError` with the command that installs Gradio, if it is not installed; imports nothing."""
+    if importlib.util.find_spec("gradio") is None:
+        raise ImportError('The page needs Gradio: pip install "anyecg-hf[web]"')
+
+
 def import_gradio():
-    """Gradio, told not to report its use; raises `ImportError` with the command that installs it."""
+    """Gradio, told not to report its use; raises `ImportError` as [`check_gradio`]."""
+    check_gradio()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    try:
-        import gradio
-    except ImportError as error:
-        raise ImportError('The page needs Gradio: pip install "anyecg-hf[web]"') from error
+    import gradio
+
     return gradio
 
 
@@ -94,10 +100,12 @@ def serve(
         `ImportError`: if Gradio is not installed.
         `OSError`: if the port is taken.
     """
-    gr = import_gradio()
+    check_gradio()
     stopped = threading.Event()
     with TemporaryDirectory(prefix="anyecg-page-") as folder, _on_termination(stopped.set):
+        # Before it is imported: it makes the folder then.
         os.environ["GRADIO_TEMP_DIR"] = folder
+        gr = import_gradio()
         blocks = build_page(workbench)
         blocks.queue(max_size=MOST_WAITING)
         _, address, _ = blocks.launch(
@@ -329,4 +337,4 @@ def _place(place: Any) -> tuple[int, int]:
         raise ValueError(f"expected a cell's lead and patch, got {place!r}.") from None
 
 
-__all__ = ["LOOPBACK", "build_page", "import_gradio", "serve"]
+__all__ = ["LOOPBACK", "build_page", "check_gradio", "import_gradio", "serve"]
