@@ -4,6 +4,7 @@
 
 import importlib.util
 import logging
+import math
 import os
 import signal
 import threading
@@ -324,16 +325,19 @@ def _check_study(study: Study | None) -> Study:
     return study
 
 
-def _check_start(study: Study, start_s: float) -> float:
-    """Whole patches, and in the record, whatever a browser sends."""
-    return float(min(max(0, int(start_s or 0)), max(0, int(study.analysis.record.duration_s - fragments.SHOWN_S))))
+def _check_start(study: Study, start_s: Any) -> float:
+    """Whole seconds that leave a full picture, whatever a browser sends."""
+    last_s = max(0, int(study.analysis.record.duration_s - fragments.SHOWN_S))
+    if not isinstance(start_s, (int, float)) or math.isnan(start_s):
+        return 0.0
+    return float(int(min(max(0, start_s), last_s)))
 
 
 def _place(place: Any) -> tuple[int, int]:
     """Lead and patch of a click, whatever a browser sends."""
     try:
         return int(place["lead"]), int(place["patch"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError(f"expected a cell's lead and patch, got {place!r}.") from None
 
 
