@@ -97,10 +97,10 @@ def show_sample(page: Chromium, number: int = 0) -> None:
     page.wait_for("document.querySelector('#paper img')?.complete")
 
 
-def take_screenshot(page: Chromium, name: str) -> None:
+def take_screenshot(page: Chromium, name: str, height: int | None = None) -> None:
     if SCREENSHOTS:
         page.evaluate("window.scrollTo(0, 0)")
-        page.screenshot(Path(SCREENSHOTS) / name)
+        page.screenshot(Path(SCREENSHOTS) / name, height)
         # A palette is a quarter of the size and no different to the eye.
         picture = Image.open(Path(SCREENSHOTS) / name).convert("RGB")
         picture.quantize(128, dither=Image.Dither.NONE).save(Path(SCREENSHOTS) / name, optimize=True)
@@ -128,6 +128,17 @@ def test_a_cell_shows_the_gallerys_entry_of_its_code(page):
     page.click("#strips button", 0)
     page.wait_for_text("#entry", "I, 0 to 0.25 s")
     assert page.evaluate("document.querySelectorAll('#strips button.chosen').length") == 1
+
+
+def test_cells_lie_below_their_second_of_the_paper(page):
+    show_sample(page)
+    page.wait_for("document.querySelectorAll('#strips button').length == 480")
+    paper, cell, later = page.evaluate(
+        "['#paper img', '#strips button', '#strips button[data-patch=\"36\"]']"
+        ".map((selector) => document.querySelector(selector).getBoundingClientRect().left)"
+    )
+    # The picture's margin and its calibration pulse, at 4 pixels a millimetre; then 100 pixels a second.
+    assert (cell - paper, later - cell) == (pytest.approx(4 * (10 + 15), abs=1), pytest.approx(900, abs=1))
 
 
 def test_probabilities_are_shown_and_the_json_holds_the_same(page):
@@ -254,7 +265,7 @@ def test_nothing_is_wider_than_the_window_and_no_labels_overlap(page, width, pho
     ]
     assert overlapping == []
     if phone:
-        take_screenshot(page, "demo-phone.png")
+        take_screenshot(page, "demo-phone.png", 1750)
 
 
 def test_visitors_do_not_see_each_others_records(page, server, tmp_path_factory):

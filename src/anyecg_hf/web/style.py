@@ -23,7 +23,7 @@ CSS = f"""
 .scroll {{ overflow-x: auto; overflow-y: hidden; max-width: 100%; }}
 .scroll:has(img) {{ background: white; border-radius: 6px; }}
 /* The white margins of the picture, 10 mm of 4 pixels each, are those of a sheet: the page has its own. */
-img.paper {{ display: block; max-width: none !important; height: auto; margin: -28px -32px -18px !important; }}
+img.paper {{ display: block; max-width: none !important; height: auto; margin: -28px -39px -18px !important; }}
 .message {{ border: 1px solid #c2410c; border-left-width: 6px; border-radius: 6px; padding: .7em 1em;
   background: #fff4ec; color: #7c2d12; overflow-wrap: anywhere; }}
 .facts {{ display: grid; grid-template-columns: max-content 1fr; gap: .15em 1em; margin: .5em 0; font-size: .95em; }}
@@ -32,16 +32,17 @@ img.paper {{ display: block; max-width: none !important; height: auto; margin: -
 .notes {{ margin: .2em 0; padding-left: 1.2em; font-size: .9em; list-style: disc; }}
 table.strips {{ border-collapse: separate; border-spacing: 1px; width: auto; margin: 0; font-size: 11px; }}
 table.strips th, table.strips td {{ border: 0; padding: 0; background: none; }}
-table.strips tr > th:first-child {{ position: sticky; left: 0; z-index: 1; min-width: 42px; padding: 0 6px 0 0;
+/* A second is 100 pixels and starts 61 from the left, as on the paper above. */
+table.strips tr > th:first-child {{ position: sticky; left: 0; z-index: 1; min-width: 59px; padding: 0 6px 0 0;
   text-align: right; font-weight: 600; background: var(--background-fill-primary); }}
-table.strips tr.seconds th {{ font-weight: normal; text-align: left; white-space: nowrap; max-width: 26px;
+table.strips tr.seconds th {{ font-weight: normal; text-align: left; white-space: nowrap; max-width: 24px;
   overflow: visible; color: var(--quiet); }}
-table.strips button {{ display: block; width: 26px; height: 22px; padding: 0; border: 0; border-radius: 2px;
+table.strips button {{ display: block; width: 24px; height: 22px; padding: 0; border: 0; border-radius: 2px;
   color: {INK}; font: inherit; cursor: pointer; }}
 table.strips button:hover {{ filter: brightness(.92); }}
 table.strips button:focus-visible, table.strips button.chosen {{ outline: 2px solid {PATCH_COLOUR};
   outline-offset: 0; position: relative; }}
-table.strips td.masked {{ min-width: 26px; height: 22px;
+table.strips td.masked {{ min-width: 24px; height: 22px;
   background: repeating-linear-gradient(135deg, {MASKED_FACE} 0 4px, {MASKED_EDGE} 4px 5px);
   border-radius: 2px; }}
 .entry article {{ max-width: 340px; font-size: .9em; }}
@@ -68,6 +69,7 @@ ul.classes {{ list-style: none; margin: .2em 0 .5em; padding: 0; }}
 table.scores {{ border-collapse: collapse; margin: .5em 0; font-size: .9em; width: auto; }}
 table.scores th, table.scores td {{ padding: .15em 1.4em .15em 0; text-align: left; border: 0; }}
 #restore {{ width: max-content; min-width: 10em; align-self: start; flex-grow: 0; }}
+@media (max-width: 600px) {{ table.strips tr > th:first-child {{ min-width: 38px; }} }}
 a.download {{ display: inline-block; padding: .45em 1em; border-radius: 6px; text-decoration: none;
   background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color);
   border: 1px solid var(--border-color-primary); }}
