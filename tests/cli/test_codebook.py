@@ -73,7 +73,7 @@ def test_wrong_usage_is_told(anyecg, arguments, told):
 
 def test_an_output_of_another_kind_is_refused_before_any_work(anyecg):
     outcome = anyecg("codebook", "/no/such/checkpoint", "rec", "-o", "codes.pdf")
-    told = "anyecg codebook: the output must end in .png or .html, got codes.pdf."
+    told = "anyecg codebook: the output must end in .png or .html or .safetensors, got codes.pdf."
     assert (outcome.status, outcome.errors) == (1, [told])
 
 

@@ -30,6 +30,7 @@ OPTIONS = {
     "finetune": (*TRAINING, "--checkpoint", "--task.name", "--adaptation.mode", "--lora"),
     "evaluate": ("--config", "--output_dir", "--task.name", "--data.held_out", "--checkpoint", "--robustness.noise"),
     "export": ("--onnx", "--torch-export", "--output", "--model", "--part", "--int8", "--json"),
+    "demo": ("--web", "--port", "--gallery", *MODEL),
     "env": ("--json",),
 }
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TITLE = "AnyECG: an ECG and its rhythm codes"
 LOOPBACK = "127.0.0.1"
-# A visitor's record is forgotten after so long without a click, and when the page is closed.
+# A visitor's record is forgotten so long after it was read; Gradio keeps what a closed page had for an hour.
 FORGET_AFTER_S = 1800
 # Requests that may wait; more are refused rather than kept waiting for minutes.
 MOST_WAITING = 20
