@@ -11,9 +11,10 @@ import pytest
 from matplotlib.image import imread
 from tests.models.tiny import tiny_quantizer_config
 
-from anyecg_hf.plotting.code_cards import class_cards, code_cards, deflection_cards, facts, ranges
+from anyecg_hf.plotting.code_cards import cards_of, class_cards, code_cards, deflection_cards, facts, ranges, squares
 from anyecg_hf.plotting.code_statistics import CodeStatistics, CodeSummary
 from anyecg_hf.plotting.codebook_gallery import draw_codebook_gallery, save_codebook_gallery
+from anyecg_hf.plotting.codebook_page import PATCH_COLOUR, code_card_html
 
 CODES = 8
 EVIL = '</script><b a="1">&\'$x_1$'
@@ -53,6 +54,21 @@ class TestCards:
         high = list(code_cards(summary, 8))[-1]
         assert high.code == 5 and high.bottom <= high.low.min() and high.high.max() <= high.top
         assert high.top == pytest.approx(0.6) and high.bottom == pytest.approx(-0.6)
+
+    def test_any_code_can_be_asked_for(self, summary):
+        (card,) = cards_of(summary, [2])
+        assert vars(card).keys() == vars(list(code_cards(summary, 3))[2]).keys()
+        assert (card.code, card.rank, card.patches) == (2, 3, 24)
+
+    def test_a_patch_is_drawn_over_its_code_and_has_room(self, summary):
+        (card,) = cards_of(summary, [0])
+        patch = np.linspace(-0.1, 1.23, len(card.mean))
+        html = code_card_html(card, squares(summary), summary.sampling_rate, patch)
+        assert "-0.2 to 1.3 mV" in html  # whole small squares
+        line = re.search(rf'<path d="M([^"]+)" fill="none" stroke="{PATCH_COLOUR}"', html).group(1)
+        ys = [float(point.split()[1]) for point in line.split("L")]
+        np.testing.assert_allclose(ys, 110 * (1.3 - patch) / 1.5, atol=0.06)
+        assert PATCH_COLOUR not in code_card_html(card, squares(summary), summary.sampling_rate)
 
     def test_large_deflections_have_cards_of_their_own(self, summary):
         assert [(card.code, card.rank) for card in deflection_cards(summary, 5)] == [(5, 6)]  # code 4 falls just short

@@ -4,6 +4,7 @@
 
 import importlib
 import sys
+from io import BytesIO
 
 import matplotlib
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from matplotlib.image import imread
 
 from anyecg_hf.plotting import plot_ecg, save_figure
+from anyecg_hf.plotting.ecg_paper import png_bytes
 
 MM_PER_INCH = 25.4
 
@@ -251,6 +253,16 @@ def test_a_png_has_six_pixels_a_millimetre_and_shows_something(twelve_leads, sta
     assert 0.001 < dark < 0.2
     colours = np.round(pixels[..., :3] * 255).astype(np.int64) @ [1 << 16, 1 << 8, 1]
     assert len(np.unique(colours)) > 100
+
+
+@pytest.mark.parametrize("pixels_a_mm", [6, 8])
+def test_a_png_in_memory_has_whole_pixels_a_millimetre_whatever_the_users_settings(two_leads, pixels_a_mm):
+    figure = plot_ecg(two_leads, 250, ["I", "II"])
+    with matplotlib.rc_context({"savefig.dpi": 50, "savefig.bbox": "tight", "savefig.facecolor": "black"}):
+        picture = imread(BytesIO(png_bytes(figure, pixels_a_mm)))
+    size_mm = figure.get_size_inches() * 25.4
+    assert picture.shape[:2] == tuple(np.round(size_mm[::-1] * pixels_a_mm).astype(int))
+    assert (picture[0, :, :3] == 1).all()
 
 
 def test_the_users_matplotlib_settings_do_not_change_the_scale(two_leads, tmp_path):

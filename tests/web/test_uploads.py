@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.records.written_dicom import TWELVE_CHANNELS, group, write_dicom
 from tests.training.written_records import ecg_counts, write_wfdb
 
 from anyecg_hf.web import uploads
@@ -56,8 +57,8 @@ class TestTaking:
         assert other.read_bytes() == b"2" and not Path(paths[0]).exists()
 
     def test_too_many_are_refused_and_gone(self, tmp_path):
-        paths = sent(tmp_path, **{f"f{number}": b"" for number in range(9)})
-        with pytest.raises(ValueError, match=r"^expected the files of one record, at most 8, got 9\.$"):
+        paths = sent(tmp_path, **{f"f{number}": b"" for number in range(33)})
+        with pytest.raises(ValueError, match=r"^expected the files of one record, at most 32, got 33\.$"):
             take_files(paths)
         assert list((tmp_path / "server").iterdir()) == []
 
@@ -84,6 +85,12 @@ class TestReading:
 
     def test_annotations_beside_the_record_do_no_harm(self, tmp_path):
         assert read_upload({**wfdb(tmp_path), "rec.atr": b"\0\0"}, NOTHING_KNOWN).record.n_leads == 2
+
+    def test_a_dicom_file_whatever_it_is_called(self, tmp_path):
+        counts = ecg_counts(0, leads=12, seconds=4).astype(np.int16)
+        content = write_dicom(tmp_path / "a.dcm", [group(counts, TWELVE_CHANNELS)]).read_bytes()
+        record = read_upload({"export 1 (copy)": content}, NOTHING_KNOWN).record
+        assert record.lead_names[:3] == ("I", "II", "III") and (record.n_leads, record.duration_s) == (12, 4.0)
 
     def test_a_table_with_what_it_leaves_open(self):
         table = b"first,second\n" + b"0.5,1.0\n" * 1000

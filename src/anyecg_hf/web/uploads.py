@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 from anyecg_hf.pipelines.record_analysis import LONG_RECORD_S
 from anyecg_hf.records import ECGRecord, MissingFileError, RecordSource, find_records, open_record
 
-MAX_FILES = 8
+# WFDB has a file for each annotator and, at times, for each lead.
+MAX_FILES = 32
 MAX_BYTES = 20 * 2**20
 # Of a longer record the beginning is read.
 MAX_SECONDS = LONG_RECORD_S
