@@ -3,6 +3,8 @@
 """What the page does with a visitor's actions, without a browser."""
 
 import importlib.util
+import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,16 @@ def test_no_action_is_open_to_programs_and_one_runs_at_a_time(page):
 
 def test_gradio_is_told_not_to_report(page):
     assert page.blocks.analytics_enabled is False
+
+
+def test_a_port_that_is_taken_is_told_and_leaves_no_folder(workbench, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "restored afterwards")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=rf"^port {port} is not free: name another \(command line: --port\)\."):
+            app.serve(workbench, port=port)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_gradio_the_command_that_installs_it_is_named(monkeypatch):

@@ -109,20 +109,24 @@ def serve(
         gr = import_gradio()
         blocks = build_page(workbench)
         blocks.queue(max_size=MOST_WAITING)
-        _, address, _ = blocks.launch(
-            server_name=host,
-            server_port=port,
-            max_file_size=MAX_BYTES,
-            state_session_capacity=MOST_VISITORS,
-            theme=gr.themes.Default(primary_hue="blue", font=FONT, font_mono=MONOSPACE),
-            css=CSS,
-            footer_links=[],
-            share=False,
-            ssr_mode=False,
-            pwa=False,
-            quiet=True,
-            prevent_thread_lock=True,
-        )
+        try:
+            _, address, _ = blocks.launch(
+                server_name=host,
+                server_port=port,
+                max_file_size=MAX_BYTES,
+                state_session_capacity=MOST_VISITORS,
+                theme=gr.themes.Default(primary_hue="blue", font=FONT, font_mono=MONOSPACE),
+                css=CSS,
+                footer_links=[],
+                share=False,
+                ssr_mode=False,
+                pwa=False,
+                quiet=True,
+                prevent_thread_lock=True,
+            )
+        except OSError as error:
+            where = "no port from 7860 on is" if port is None else f"port {port} is not"
+            raise OSError(f"{where} free: name another (command line: --port). {error}") from error
         if started is not None:
             started(address)
         try:
