@@ -124,16 +124,30 @@ class Chromium:
 
     def click(self, selector: str, number: int = 0) -> None:
         """A click of the mouse in the middle of an element, `number` among those that the selector finds."""
-        found = f"document.querySelectorAll({json.dumps(selector)})[{number}]"
-        self.wait_for(f"{found}?.getBoundingClientRect().width > 0")
-        self.evaluate(f"{found}.scrollIntoView({{block: 'center', inline: 'center', behavior: 'instant'}})")
-        box = self.evaluate(
-            f"(() => {{ const box = {found}.getBoundingClientRect();"
-            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
-        )
+        x, y = self._resting_place(f"document.querySelectorAll({json.dumps(selector)})[{number}]")
         for kind in ("mousePressed", "mouseReleased"):
-            place = {"x": box[0], "y": box[1], "button": "left", "clickCount": 1}
-            self.call("Input.dispatchMouseEvent", type=kind, **place)
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def _resting_place(self, found: str) -> tuple[float, float]:
+        """Middle of an element, once it is in sight, rests and nothing lies over it: pages shift as they load."""
+        look = f"""(() => {{
+            const element = {found};
+            if (!element) return null;
+            element.scrollIntoView({{block: "center", inline: "center", behavior: "instant"}});
+            const box = element.getBoundingClientRect();
+            const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+            const hit = document.elementFromPoint(x, y);
+            return box.width > 0 && hit && element.contains(hit) ? [x, y] : null;
+        }})()"""
+        end, before, rested = time.monotonic() + WAIT_S, None, 0
+        while time.monotonic() < end:
+            place = self.evaluate(look)
+            rested = rested + 1 if place is not None and place == before else 0
+            if rested >= 3:
+                return place[0], place[1]
+            before = place
+            time.sleep(0.05)
+        raise AssertionError(f"{found} never came to rest in sight: {self.evaluate('document.body.innerText')}")
 
     def write(self, selector: str, text: str) -> None:
         """Clicks into a field, replaces what stands in it, and leaves it."""
