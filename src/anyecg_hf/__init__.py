@@ -8,6 +8,7 @@ and with PEFT, and the tasks of `transformers.pipeline`.
 
 from pathlib import Path
 
+from anyecg_hf.hub.class_methods import set_push_methods
 from anyecg_hf.models.anyecg import (
     LEAD_NAMES,
     AnyECGConfig,
@@ -28,6 +29,7 @@ from anyecg_hf.version import __version__
 
 register_with_peft()
 register_pipelines()
+set_push_methods()
 
 TINY = str(Path(__file__).parent / "checkpoints" / "anyecg-tiny")
 

@@ -21,6 +21,8 @@ from anyecg_hf.cli import (
     finetune,
     inspect,
     pretrain,
+    pull,
+    push,
     run,
     tokenize,
     train_quantizer,
@@ -29,7 +31,7 @@ from anyecg_hf.version import __version__
 
 COMMANDS = (
     *(run, inspect, embed, tokenize, codebook, corpora),
-    *(train_quantizer, pretrain, finetune, evaluate, export, demo, env),
+    *(train_quantizer, pretrain, finetune, evaluate, export, push, pull, demo, env),
 )
 
 DESCRIPTION = """AnyECG on your recordings: rhythm codes, embeddings, class probabilities and pictures.

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetCard, HfApi
+from huggingface_hub import DatasetCard, HfApi
 
 from anyecg_hf.corpora import CorpusError
 from anyecg_hf.corpora.building import SPLITS
 from anyecg_hf.corpora.parquet.shard_writing import DATA_FOLDER, SUMMARY_FOLDER, summary_path
 from anyecg_hf.corpora.parquet.sharding import CARD_FILE, GALLERY_FILE, PLAN_FILE, REPORT_FILE, PreparedCorpus
 from anyecg_hf.hub.corpus_cards import UNKNOWN_LICENCE
+from anyecg_hf.hub.hub_errors import hub_errors_explained
+from anyecg_hf.hub.uploading import Target, checked_token, commit_files, open_branch
 
 # Options by which facts enter a corpus that only credentialed users may have.
 _CREDENTIALED_OPTIONS = {"mimic-iv-ecg": ("patients_csv",)}
@@ -40,11 +42,13 @@ class PublishedCorpus:
         repo_id (`str`): The dataset there.
         files (`tuple[PublishedFile, ...]`): All of its files.
         commit_url (`str` or `None`): The commit; `None` for a dry run.
+        commit (`str` or `None`): Its hash.
     """
 
     repo_id: str
     files: tuple[PublishedFile, ...]
     commit_url: str | None = None
+    commit: str | None = None
 
     @property
     def n_bytes(self) -> int:
@@ -59,6 +63,8 @@ def publish_corpus(
     private: bool = False,
     dry_run: bool = False,
     token: str | None = None,
+    revision: str | None = None,
+    commit_message: str | None = None,
 ) -> PublishedCorpus:
     """
     Uploads the folder of a prepared corpus to a dataset on the Hub, which is made if need be. One commit brings all
@@ -76,6 +82,10 @@ def publish_corpus(
             Whether to check and list only. The Hub is not asked anything.
         token (`str`, *optional*):
             Of the Hub; by default the one that is logged in.
+        revision (`str`, *optional*):
+            Branch, made if it is not there; by default the main one.
+        commit_message (`str`, *optional*):
+            Title of the commit.
 
     Returns:
         [`PublishedCorpus`]
@@ -83,7 +93,7 @@ def publish_corpus(
     Raises:
         [`CorpusError`]: if the folder is not complete, or has no card of these very files; if it must not be public; if
             the dataset is public that must be private.
-        `huggingface_hub.errors.HfHubHTTPError`: if the Hub refuses.
+        [`HubError`]: if the Hub refuses, does not answer, or has a newer commit than the one that was looked at.
     """
     prepared = PreparedCorpus.read(folder)
     _check_card(prepared)
@@ -92,27 +102,19 @@ def publish_corpus(
     files = tuple(PublishedFile(path, (prepared.folder / path).stat().st_size) for path in _paths(prepared))
     if dry_run:
         return PublishedCorpus(repo_id, files)
-    api = HfApi(token=token)
-    # `None`, for an organisation may have decided that all of its repositories are private.
-    api.create_repo(repo_id, repo_type="dataset", private=private or None, exist_ok=True)
-    found = api.dataset_info(repo_id)
-    if private and not found.private:
-        raise CorpusError(
-            repo_id, "a private dataset", "a public one of this name", "Make it private on the Hub, or choose another."
+    target = Target(repo_id, "dataset", revision)
+    with hub_errors_explained(repo_id, revision):
+        api = HfApi(token=checked_token(token))
+        head = open_branch(api, target, private, CorpusError)
+        commit = commit_files(
+            api,
+            target,
+            head,
+            {file.path: prepared.folder / file.path for file in files},
+            sorted(_ours(head.paths) - {file.path for file in files}),
+            commit_message or f"{prepared.plan.corpus} by anyecg_hf, plan {prepared.plan.fingerprint[:16]}",
         )
-    stale = sorted(_ours(item.rfilename for item in found.siblings or ()) - {file.path for file in files})
-    commit = api.create_commit(
-        repo_id,
-        repo_type="dataset",
-        operations=[
-            *(CommitOperationDelete(path_in_repo=path) for path in stale),
-            *(CommitOperationAdd(file.path, os.fspath(prepared.folder / file.path)) for file in files),
-        ],
-        commit_message=f"{prepared.plan.corpus} by anyecg_hf, plan {prepared.plan.fingerprint[:16]}",
-        # Refused if anything has changed there in the meantime.
-        parent_commit=found.sha,
-    )
-    return PublishedCorpus(repo_id, files, commit.commit_url)
+    return PublishedCorpus(repo_id, files, commit.commit_url, commit.oid)
 
 
 def _paths(prepared: PreparedCorpus) -> list[str]:

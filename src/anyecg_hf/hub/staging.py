@@ -1,0 +1,204 @@
+# Copyright 2026 The anyecg_hf authors.
+# SPDX-License-Identifier: Apache-2.0
+"""What is to be shared, gathered in a folder of its own and checked there, before anyone is asked anything."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard
+
+from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
+from anyecg_hf.hub.card_checks import check_card, render_card
+from anyecg_hf.hub.checkpoint_checks import CONFIG_FILE, QUANTIZER_FOLDER, TOKENIZER_FILE, check_checkpoint, kind_of
+from anyecg_hf.hub.file_checks import refuse_odd_names, refuse_pickle_content, refuse_pickle_names
+from anyecg_hf.hub.hub_errors import HubError
+from anyecg_hf.hub.remote_code import add_remote_code, code_files
+from anyecg_hf.models.anyecg import AnyECGTokenizer
+from anyecg_hf.training.adapters import ADAPTER_FILE, save_adapted
+
+CARD_FILE = "README.md"
+# What may lie beside weights; anything else was hardly meant to be published.
+_SUFFIXES = (".safetensors", ".json", ".md", ".txt", ".yaml", ".yml", ".csv", ".png")
+# Libraries leave a form beside what they save; nobody has filled it in.
+_PLACEHOLDER = "[more information needed]"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """
+    What is to be shared.
+
+    Attributes:
+        model: A model, an adapted model, a tokenizer, or the folder of a saved one.
+        tokenizer ([`AnyECGTokenizer`], *optional*): Goes along.
+        card (`str`, `ModelCard` or `Path`, *optional*): The card's text, or the file that holds it.
+        licence, training_data (`str`, *optional*): For a card that is written where there is none.
+        base_model (`str`, *optional*): For an adapter: its checkpoint on the Hub.
+        remote_code (`bool`): Whether the model's code goes along.
+    """
+
+    model: Any
+    tokenizer: AnyECGTokenizer | None = None
+    card: str | ModelCard | Path | None = None
+    licence: str | None = None
+    training_data: str | None = None
+    base_model: str | None = None
+    remote_code: bool = True
+
+
+def stage(shared: Shared, name: str, folder: Path) -> dict[str, Path]:
+    """
+    Fills an empty folder with what is to be shared, and checks it.
+
+    Args:
+        shared ([`Shared`]): What.
+        name (`str`): Of the repository, for a card that has to be written.
+        folder (`Path`): Where to; nothing is changed anywhere else.
+
+    Returns:
+        `dict[str, Path]`: files by their path in the repository, the card first.
+
+    Raises:
+        [`HubError`]: if anything is missing, unexpected, a pickle, or not stated.
+        `FileNotFoundError`: if the model is a path at which there is no folder.
+    """
+    is_folder = isinstance(shared.model, (str, os.PathLike))
+    place = os.fspath(shared.model) if is_folder else type(shared.model).__name__
+    _gather(shared, folder, place)
+    _name_base_model(folder, place, shared.base_model)
+    refuse_pickle_content(place, folder, _names_in(folder))
+    check_checkpoint(folder, place)
+    _write_card(shared, name, folder, place)
+    if shared.remote_code and any((folder / file).is_file() for file in (CONFIG_FILE, TOKENIZER_FILE)):
+        add_remote_code(folder)
+    names = sorted(_names_in(folder), key=lambda path: (path != CARD_FILE, path))
+    return {path: folder / path for path in names}
+
+
+def _gather(shared: Shared, folder: Path, place: str) -> None:
+    model = shared.model
+    if isinstance(model, (str, os.PathLike)):
+        refuse_path_to_nothing(model)
+        if not Path(model).is_dir():
+            raise HubError(place, "a model, or the folder of a saved one", "no such folder", "Save the model first.")
+        _copy_folder(Path(model), folder, place)
+    elif isinstance(model, AnyECGTokenizer):
+        model.save_pretrained(folder)
+    elif hasattr(model, "save_pretrained"):
+        _refuse_untrained(model, place)
+        save_adapted(model, folder)
+        (folder / CARD_FILE).unlink(missing_ok=True)  # PEFT's form, not filled in
+    else:
+        raise HubError("`model`", "a model, a tokenizer, or the folder of a saved one", f"a {place}")
+    if shared.tokenizer is not None:
+        shutil.rmtree(folder / QUANTIZER_FOLDER, ignore_errors=True)
+        shared.tokenizer.save_pretrained(folder)
+
+
+def _refuse_untrained(model: Any, place: str) -> None:
+    """Weights that the checkpoint lacked when the model was loaded, and that are still what chance made them."""
+    untrained = getattr(model, "random_weights", lambda: [])()
+    if untrained and not getattr(model, "peft_config", None):
+        raise HubError(
+            place,
+            "weights that were loaded or trained",
+            f"{len(untrained)} that the checkpoint lacked and nobody trained since, such as {untrained[0]!r}",
+            "They are random numbers: train the model, or push the class that was saved.",
+        )
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Paths of all files that are not hidden."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+
+
+def _copy_folder(folder: Path, staged: Path, place: str) -> None:
+    """Copies: what is checked is then what is sent, whatever happens in `folder` meanwhile."""
+    names = _names_in(folder)
+    refuse_odd_names(place, names)
+    refuse_pickle_names(place, names)
+    ours = {path.name for path in code_files()}
+    for name in names:
+        if Path(name).suffix not in _SUFFIXES and name not in ours:
+            raise HubError(
+                place,
+                f"files of a checkpoint ({', '.join(_SUFFIXES)})",
+                f"{name!r}",
+                "Move it elsewhere, or save the model into a folder of its own.",
+            )
+    for name in names:
+        target = staged / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, target)
+
+
+def _name_base_model(staged: Path, place: str, base_model: str | None) -> None:
+    """An adapter must name its checkpoint as others can load it: a path means nothing to them."""
+    path = staged / ADAPTER_FILE
+    if not path.is_file():
+        if base_model is not None:
+            raise HubError(place, "an adapter, because of `base_model`", "none", "Leave `base_model` out.")
+        return
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    if base_model is not None:
+        fields["base_model_name_or_path"] = base_model
+        path.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    name = fields.get("base_model_name_or_path") or ""
+    if name.count("/") > 1 or name.startswith((".", "/")) or not name or Path(name).exists():
+        raise HubError(
+            f"{place}/{ADAPTER_FILE}",
+            "the checkpoint that the adapter belongs to by its name on the Hub",
+            "a folder of this machine" if name else "none",
+            "Push that checkpoint, and name it with `base_model` (`--base-model`).",
+        )
+
+
+def _write_card(shared: Shared, name: str, staged: Path, place: str) -> None:
+    path = staged / CARD_FILE
+    has_card = path.is_file() and not _is_empty_form(path.read_text(encoding="utf-8"))
+    stated = {"licence": shared.licence, "training_data": shared.training_data}
+    if shared.card is None and not has_card:
+        path.write_text(_rendered(stated, name, staged, place), "utf-8")
+    elif any(stated.values()):
+        told = " and ".join(f"`{field}`" for field, text in stated.items() if text)
+        raise HubError(
+            place, "either a card, or what a short one has to say", f"a card and {told}", "State it in the card itself."
+        )
+    if shared.card is not None:
+        is_file = isinstance(shared.card, os.PathLike)
+        path.write_text(Path(shared.card).read_text(encoding="utf-8") if is_file else str(shared.card), "utf-8")
+    check_card(path.read_text(encoding="utf-8"), f"{place}/{CARD_FILE}")
+
+
+def _is_empty_form(card: str) -> bool:
+    if _PLACEHOLDER not in card.lower():
+        return False
+    try:
+        check_card(card, CARD_FILE)
+    except HubError:
+        return True
+    return False
+
+
+def _rendered(stated: dict[str, str | None], name: str, staged: Path, place: str) -> str:
+    missing = [field for field, text in stated.items() if not (text or "").strip()]
+    if missing:
+        raise HubError(
+            place,
+            f"a card ({CARD_FILE}, or `card`), or what one has to say",
+            f"no {' and no '.join(f'`{field}`' for field in missing)}",
+            "Pass `licence` (as the Hub names it, for example cc-by-4.0) and `training_data` (which records the "
+            "weights have seen, with their licences and authors), or write a card that says both.",
+        )
+    base_model = None
+    if (staged / ADAPTER_FILE).is_file():
+        base_model = json.loads((staged / ADAPTER_FILE).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    return render_card(name, kind_of(staged, place), **stated, base_model=base_model)
+
+
+__all__ = ["CARD_FILE", "Shared", "stage"]
