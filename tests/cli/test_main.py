@@ -29,6 +29,11 @@ OPTIONS = {
     "pretrain": (*TRAINING, "--tokenizer", "--masking"),
     "finetune": (*TRAINING, "--checkpoint", "--task.name", "--adaptation.mode", "--lora"),
     "evaluate": ("--config", "--output_dir", "--task.name", "--data.held_out", "--checkpoint", "--robustness.noise"),
+    "push": (
+        *("--tokenizer", "--card", "--licence", "--training-data", "--base-model", "--no-code", "--private"),
+        *("--revision", "--message", "--dry-run", "--json"),
+    ),
+    "pull": ("--output", "--revision", "--json"),
     "export": ("--onnx", "--torch-export", "--output", "--model", "--part", "--int8", "--json"),
     "demo": ("--web", "--port", "--gallery", *MODEL),
     "env": ("--json",),

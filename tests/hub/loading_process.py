@@ -194,13 +194,19 @@ def own_auto_class(folder: Path) -> dict[str, Any]:
 
 
 def from_the_hub(folder: Path) -> dict[str, Any]:
-    """A repository in the cache of the Hub; `folder` lies in its parent."""
+    """A repository of the Hub, or in its cache."""
+    refused = ""
+    try:
+        transformers.AutoModel.from_pretrained("org/any-ecg.1", trust_remote_code=False)
+    except ValueError as error:
+        refused = str(error)
     tokenizer, model = load("AutoFeatureExtractor", "org/any-ecg.1"), load("AutoModel", "org/any-ecg.1")
     head = load("AutoModelForSequenceClassification", "org/any-ecg.1", revision="main")
     batch = clean(tokenizer)
     found = {"codes": tokenizer.encode(batch), "states": model(**batch)[0], "logits": head(**batch).logits}
     return {
         "tensors": found,
+        "refused": refused,
         "same config class": type(model.config) is type(head.config),
         "of": type(model).__module__,
     }

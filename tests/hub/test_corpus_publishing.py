@@ -42,7 +42,7 @@ class WrittenHub:
 
     def create_commit(self, *arguments, **options):
         self.calls.append(("create_commit", arguments, options))
-        return SimpleNamespace(commit_url="https://hub/commit/1")
+        return SimpleNamespace(commit_url="https://hub/commit/1", oid="5ha2")
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ class TestPush:
         assert [operation.path_in_repo for operation in operations] == expected_paths(prepared)
         for operation in operations:
             assert operation.path_or_fileobj == str(prepared.folder / operation.path_in_repo)
-        assert published.commit_url == "https://hub/commit/1"
+        assert (published.commit_url, published.commit) == ("https://hub/commit/1", "5ha2")
 
     def test_shards_of_another_plan_are_removed_in_the_same_commit(self, prepared, hub):
         kept = prepared.shards[0].name

@@ -23,7 +23,6 @@ from anyecg_hf import (
 )
 from anyecg_hf.hub.remote_code import add_remote_code
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SHAPE = {"time_encoding": "rotary", "trained_time_positions": 80, "max_time_positions": 80}
 
 
@@ -159,17 +158,6 @@ def test_two_versions_of_the_code_and_the_package_live_in_one_process(folder):
 
 def test_the_auto_class_that_transformers_lacks_comes_with_the_checkpoint(folder):
     assert outcome("without", "own_auto_class", folder)["restored"].isfinite().all()
-
-
-def test_a_repository_of_the_hub_loads_from_the_cache(folder, tmp_path):
-    cached = tmp_path / "home" / "hub" / "models--org--any-ecg.1"
-    (cached / "refs").mkdir(parents=True)
-    (cached / "refs" / "main").write_text(COMMIT)
-    shutil.copytree(folder / "whole", cached / "snapshots" / COMMIT)
-    found, expected = (outcome(package, "from_the_hub", tmp_path) for package in ("without", "with"))
-    assert found["same config class"] and COMMIT in found["of"]
-    for name, tensor in expected["tensors"].items():
-        assert torch.equal(found["tensors"][name], tensor), name
 
 
 def test_nothing_runs_that_nobody_allowed(folder, tmp_path):
