@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SCP-ECG files: samples bit by bit in every encoding, patients without names, and files that are broken."""
 
+import struct
 from datetime import datetime
 
 import numpy as np
@@ -93,6 +94,18 @@ def test_a_truncated_file_is_an_error(tmp_path, leads, keep):
     path = write_scp(tmp_path / "ecg.scp", leads)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(RecordError, match=rf"found this: SCP-ECG record declares \d+ bytes but the file has {keep}"):
+        read_as(SCP, path)
+
+
+def test_leads_that_claim_gigabytes_are_refused_before_they_get_any(tmp_path, leads):
+    path = write_scp(tmp_path / "ecg.scp", leads, huffman=True)
+    content = bytearray(path.read_bytes())
+    definition = content.index(struct.pack("<LL", 1, N_SAMPLES))
+    content[definition + 4 : definition + 8] = struct.pack("<L", 2_456_847_463)
+    path.write_bytes(content)
+    with pytest.raises(
+        RecordError, match=r"at most 32 samples for each of its \d+ bytes, found leads of 2456854963 sam"
+    ):
         read_as(SCP, path)
 
 

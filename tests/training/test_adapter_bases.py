@@ -98,7 +98,7 @@ def test_an_adapter_as_a_pickle_is_refused(adapter: Path):
         ({"modules_to_save": ["classifier", "x|y"]}, "`modules_to_save` in .* must be a list of names"),
         ({"rank_pattern": {".*": 10**6}}, "sets rank_pattern, which no adapter of this package has"),
         ({"megatron_config": {"a": 1}, "layer_replication": [[0, 9]]}, "sets megatron_config, layer_replication, whi"),
-        ({"corda_config": False, "eva_config": 0}, "sets eva_config, which no adapter"),
+        ({"corda_config": False, "eva_config": 0}, "sets corda_config, eva_config, which no adapter"),
         ({"rank_pattern": None}, "sets rank_pattern, which no adapter"),
         ({"modules_to_save": 0.0}, "`modules_to_save` in .* must be a list of names of modules, got 0.0"),
         ({"bias": "all"}, "sets bias, which no adapter"),

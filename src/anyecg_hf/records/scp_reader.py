@@ -16,6 +16,10 @@ from .source import ArraySource
 from .xml_text import selector
 
 _NAME = "SCP-ECG"
+# Where the places of all sections start, bytes before what a section holds, and the section that lists the leads.
+_POINTERS, _SECTION_HEADER, _LEADS = 22, 16, 3
+# A Huffman code takes a bit at least, and one sample may stand for four.
+_MOST_SAMPLES_A_BYTE = 32
 
 
 def _recognises(path: Path, head: bytes) -> bool:
@@ -28,6 +32,7 @@ def _recognises(path: Path, head: bytes) -> bool:
 
 
 def _open(path: Path, options: ReadOptions) -> ArraySource:
+    _check_lengths(path)
     decoded = decode(path, "scp_ecg", _NAME)
     starts = {lead.label: int(lead.annotations.get("start_sample", 1)) for lead in decoded.leads}
     if len(set(starts.values())) > 1:
@@ -44,6 +49,27 @@ def _open(path: Path, options: ReadOptions) -> ArraySource:
         facts=exported_facts(path, decoded),
         annotations=partial(_beats, beats, next(iter(starts.values())), rate_hz),
     )
+
+
+def _check_lengths(path: Path) -> None:
+    """Refuses leads of more samples than the file can hold: ecgdatakit takes memory for them first."""
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<L", content, 10)
+    for pointer in range(_POINTERS, min(_POINTERS + length - _SECTION_HEADER, len(content) - 9), 10):
+        section, _, place = struct.unpack_from("<HLL", content, pointer)
+        start = place - 1 + _SECTION_HEADER
+        if section != _LEADS or not 0 < place < len(content) - _SECTION_HEADER - 2:
+            continue
+        ends = range(start + 2, min(start + 2 + 9 * content[start], len(content) - 8), 9)
+        spans = [struct.unpack_from("<LL", content, end) for end in ends]
+        total = sum(max(0, last - first + 1) for first, last in spans)
+        if total > _MOST_SAMPLES_A_BYTE * len(content):
+            raise RecordError(
+                path,
+                f"at most {_MOST_SAMPLES_A_BYTE} samples for each of its {len(content)} bytes",
+                f"leads of {total} samples",
+                "The file is corrupt, or made to exhaust the memory.",
+            )
 
 
 def _rate_hz(interval_us: int) -> float:

@@ -71,7 +71,9 @@ def check_adapter_file(path: Path) -> str | None:
 
 
 def _is_default(name: str, value: Any) -> bool:
-    return value == _DEFAULTS[name] if name in _DEFAULTS else value is None or value is False
+    if name in _DEFAULTS:
+        return value == _DEFAULTS[name]
+    return value is None or (value is False and not name.endswith("_config"))
 
 
 def adapted_class(folder: Path, names: Any) -> type[PreTrainedModel]:
