@@ -7,11 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoModel
 from transformers.dynamic_module_utils import get_relative_import_files
 from transformers.utils import CONFIG_NAME, FEATURE_EXTRACTOR_NAME
 
 from anyecg_hf.models.anyecg import AnyECGConfig, entry_anyecg
 from anyecg_hf.models.anyecg.entry_anyecg import AUTO_CLASSES, HEADS_WITHOUT_AUTO_CLASS, PIPELINES
+from anyecg_hf.models.anyecg.modeling_anyecg_long_records import AnyECGForLongRecordClassification
 from anyecg_hf.models.anyecg.tokenization_anyecg import QUANTIZER_SUBFOLDER
 
 _ENTRY = Path(entry_anyecg.__file__)
@@ -32,13 +34,13 @@ def code_files() -> tuple[Path, ...]:
 def add_remote_code(folder: str | os.PathLike) -> tuple[str, ...]:
     """
     Puts the model's code into the folder of a checkpoint, and `auto_map` into its configs, the quantizer's and the
-    tokenizer's included: every Auto class that the package registers then loads it with `trust_remote_code=True`. So
-    does `transformers.pipeline` for the package's tasks, which `custom_pipelines` in the model's config names.
+    tokenizer's included: every Auto class that the package registers then loads it with `trust_remote_code=True`. The
+    model's config also gets `custom_pipelines`, by which `transformers.pipeline` finds the tasks of the package.
 
     This is for a folder that is about to be shared; the folder of a training run needs no code. All is checked before
     anything is written, and a second call changes nothing. Files of the same name that are ours, by their licence
-    lines, are of another version and are replaced. Neither
-    `auto_map` nor `custom_pipelines` loses entries other than those replaced.
+    lines, are of another version and are replaced. `auto_map` and
+    `custom_pipelines` lose no entries other than those replaced.
 
     A head that no Auto class of transformers loads is given to `AutoModel` if it is what was saved, by the config's
     `architectures`. With the package `AutoModel` loads the backbone of every checkpoint.
@@ -89,27 +91,11 @@ def _config_with_code(path: Path) -> bytes:
     if not isinstance(config, dict):
         raise ValueError(f"{path} holds a {type(config).__name__}, expected an object. Save the checkpoint anew.")
     entries = _tokenizer_entries(config, path) if path.name == FEATURE_EXTRACTOR_NAME else _model_entries(config, path)
-    config["auto_map"] = _with_entries(config, "auto_map", entries, path)
+    config["auto_map"] = _joined("auto_map", config, entries, path)
     if config.get("model_type") == AnyECGConfig.model_type:
-        config["custom_pipelines"] = _with_entries(config, "custom_pipelines", _pipeline_entries(), path)
+        config["custom_pipelines"] = _joined("custom_pipelines", config, _pipeline_entries(config), path)
     # As transformers writes both.
     return (json.dumps(config, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _with_entries(config: dict[str, Any], field: str, entries: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A field of the config with our entries beside those that it has."""
-    known = config.get(field) or {}
-    if not isinstance(known, dict):
-        raise ValueError(f"`{field}` in {path} is a {type(known).__name__}, expected an object. Remove it.")
-    _refuse_foreign_code(field, known, entries, path)
-    return {**known, **entries}
-
-
-def _pipeline_entries() -> dict[str, dict[str, Any]]:
-    return {
-        task: {"impl": _reference(pipeline), "pt": [auto_class.__name__], "type": "audio"}
-        for task, (pipeline, auto_class) in PIPELINES.items()
-    }
 
 
 def _tokenizer_entries(config: dict[str, Any], path: Path) -> dict[str, str]:
@@ -135,6 +121,24 @@ def _model_entries(config: dict[str, Any], path: Path) -> dict[str, str]:
         if config.get("architectures") == [head.__name__]:
             entries["AutoModel"] = _reference(head)
     return entries
+
+
+def _pipeline_entries(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    entries = {}
+    for task, (pipeline, auto_class) in PIPELINES.items():
+        if config.get("architectures") == [AnyECGForLongRecordClassification.__name__]:
+            auto_class = AutoModel  # the only one that loads this head
+        entries[task] = {"impl": _reference(pipeline), "pt": [auto_class.__name__], "type": "audio"}
+    return entries
+
+
+def _joined(field: str, config: dict[str, Any], entries: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The field of a config with our entries in it; refuses to replace somebody else's."""
+    known = config.get(field) or {}
+    if not isinstance(known, dict):
+        raise ValueError(f"`{field}` in {path} is a {type(known).__name__}, expected an object. Remove it.")
+    _refuse_foreign_code(field, known, entries, path)
+    return {**known, **entries}
 
 
 def _reference(found: type) -> str:

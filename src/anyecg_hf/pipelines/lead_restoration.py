@@ -11,8 +11,8 @@ import torch
 
 from anyecg_hf.models.anyecg import AnyECGForLeadReconstruction, AnyECGTokenizer, CleanedECG
 from anyecg_hf.models.anyecg.configuration_anyecg import UNKNOWN_LEAD
+from anyecg_hf.models.anyecg.windowing_anyecg import window_spans
 from anyecg_hf.training.windows import in_scale_of
-from anyecg_hf.windowing import window_spans
 
 from ..evaluation.metrics.waveforms import mean_absolute_error_mv, pearson_r, psnr_db
 

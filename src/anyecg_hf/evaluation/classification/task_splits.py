@@ -4,7 +4,7 @@
 Training, validation and test records of a task: read, cleaned, checked for leaks, labelled.
 
 A record longer than a window is cleaned whole and cut into the fewest windows that cover it, evenly
-([`~anyecg_hf.windowing.window_spans`]). Every model sees windows; the probability of a record is the mean over its
+([`~windowing_anyecg.window_spans`]). Every model sees windows; the probability of a record is the mean over its
 windows, each weighted by its patches that are not masked, as in `pipelines.record_analysis`.
 """
 

@@ -303,9 +303,10 @@ class _Preparation:
             return self.pipeline.preprocess(record, **self.parameters)
         except ValueError as error:
             # Errors of their own class name their file.
-            if type(error) is not ValueError or not self.numbered:
+            is_path = isinstance(record, (str, os.PathLike))
+            if type(error) is not ValueError or not (self.numbered or is_path):
                 raise
-            raise ValueError(f"record {index}: {error}") from error
+            raise ValueError(f"{os.fspath(record) if is_path else f'record {index}'}: {error}") from error
 
 
 class _Indexed(Dataset):
