@@ -4,16 +4,14 @@
 
 import ast
 import graphlib
-import os
 import re
-import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.fresh_process import in_fresh_process
 
 PACKAGE = "anyecg_hf"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
@@ -318,8 +316,6 @@ def test_importing_the_package_brings_no_optional_library():
         import {PACKAGE}
         print(*sorted({{name.partition(".")[0] for name in set(sys.modules) - before}}))
     """
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE.parent)}
-    command = [sys.executable, "-c", textwrap.dedent(script)]
-    brought = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
+    brought = in_fresh_process(script).split()
     assert PACKAGE in brought
     assert OPTIONAL_LIBRARIES.intersection(brought) == set()

@@ -2,15 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """PEFT knows our layers, whichever package comes first; every case runs in a fresh process."""
 
-import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
-
-SOURCE = Path(__file__).parents[1] / "src"
+from tests.fresh_process import in_fresh_process
 
 ADAPT = """
 from peft import LoraConfig, get_peft_model
@@ -20,16 +16,6 @@ model = get_peft_model(model, LoraConfig(task_type="SEQ_CLS"))
 trained = [name.split(".") for name, parameter in model.named_parameters() if parameter.requires_grad]
 print(*sorted({parts[-4] for parts in trained}))
 """
-
-
-def in_fresh_process(script: str, *options: str, **environment: str) -> str:
-    """What a script prints, with this checkout as the only place of the package."""
-    command = [sys.executable, *options, "-c", textwrap.dedent(script)]
-    path = os.pathsep.join([*filter(None, [environment.pop("PYTHONPATH", "")]), str(SOURCE)])
-    environment = {**os.environ, **environment, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
 
 
 @pytest.mark.parametrize("first", ["import peft", "import anyecg_hf", "from peft import LoraConfig; import anyecg_hf"])

@@ -3,12 +3,11 @@
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
 from tests.evaluation.small_evaluations import small_evaluation, write_split, written_row
+from tests.fresh_process import in_fresh_process
 
 from anyecg_hf.cli import evaluate
 from anyecg_hf.cli.configured import add_configured_parser
@@ -105,5 +104,4 @@ class TestConfiguredCommands:
             "commands = argparse.ArgumentParser().add_subparsers()\nevaluate.add_parser(commands)\n"
             "print(*{'datasets', 'jsonargparse', 'sklearn', 'matplotlib'} & set(sys.modules))"
         )
-        done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-        assert done.stdout.strip() == ""
+        assert in_fresh_process(script).strip() == ""

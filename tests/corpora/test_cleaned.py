@@ -1,9 +1,6 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
 import logging
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +8,7 @@ import pytest
 import torch
 from datasets import DatasetDict, load_from_disk
 from tests.corpora.written_rows import corpus, row
+from tests.fresh_process import in_fresh_process
 
 from anyecg_hf import AnyECGTokenizer
 from anyecg_hf.corpora import cleaned as cleaned_module
@@ -77,20 +75,17 @@ def test_a_stream_gives_the_same_patches(tokenizer):
 
 def test_a_second_process_finds_what_the_first_computed(tmp_path):
     corpus([row(number) for number in range(3)]).save_to_disk(tmp_path / "corpus")
-    script = textwrap.dedent(
-        f"""
+    script = f"""
         import datasets
         from anyecg_hf import AnyECGTokenizer
         from anyecg_hf.corpora import cleaned, signal_feature
         dataset = datasets.load_from_disk({str(tmp_path / "corpus")!r})
         result = cleaned.clean_corpus(dataset, AnyECGTokenizer())
         print(*(file["filename"] for file in result.cache_files))
-        """
-    )
+    """
     outputs = []
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-        path = Path(done.stdout.split()[-1])
+        path = Path(in_fresh_process(script).split()[-1])
         outputs.append((path, path.stat().st_mtime_ns))
     assert outputs[0] == outputs[1]
 

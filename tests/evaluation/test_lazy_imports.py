@@ -2,12 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The evaluation loads what is asked for and nothing else."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.fresh_process import in_fresh_process
 
 import anyecg_hf.evaluation
 import anyecg_hf.evaluation.baselines
@@ -36,8 +34,6 @@ def test_every_name_of_a_package_can_be_had(package):
 )
 def test_importing_brings_only_what_is_needed(statement, absent):
     script = f"import sys\nbefore = set(sys.modules)\n{statement}\nprint(*(set(sys.modules) - before))"
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    command = [sys.executable, "-c", script]
-    brought = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
+    brought = in_fresh_process(script).split()
     assert "anyecg_hf.evaluation" in brought
     assert set(absent).isdisjoint(brought)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.fresh_process import in_fresh_process
 from tests.hub import loading_process
 from tests.models.tiny import tiny_config, tiny_quantizer_config
 
@@ -82,12 +83,17 @@ def answers(folder) -> dict[str, dict[str, Any]]:
     return {package: outcome(package, "answers", folder) for package in ("with", "without")}
 
 
-def test_the_process_without_the_package_cannot_import_it(monkeypatch):
-    for name in [name for name in sys.modules if name.partition(".")[0] == "anyecg_hf"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "meta_path", [loading_process.BlockedPackage(), *sys.meta_path])
-    with pytest.raises(ModuleNotFoundError, match="anyecg_hf"):
-        import anyecg_hf  # noqa: F401
+def test_the_process_without_the_package_cannot_import_it():
+    script = """
+        import sys
+        from tests.hub.loading_process import BlockedPackage
+        sys.meta_path.insert(0, BlockedPackage())
+        try:
+            import anyecg_hf
+        except ModuleNotFoundError as error:
+            print(error.name)
+    """
+    assert in_fresh_process(script, PYTHONPATH=str(Path(__file__).parents[2])) == "anyecg_hf\n"
 
 
 def test_every_auto_class_answers_bit_for_bit_as_with_the_package(answers):

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figure: true to scale, everything labelled, nothing drawn that is not there."""
 
-import importlib
-import sys
 from io import BytesIO
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from tests.fresh_process import in_fresh_process
 
 from anyecg_hf.plotting import plot_ecg, save_figure
 from anyecg_hf.plotting.ecg_paper import png_bytes
@@ -281,23 +280,28 @@ def test_saving_refuses_other_endings_and_missing_folders(two_leads, tmp_path):
         save_figure(figure, tmp_path / "nowhere" / "record.png")
 
 
-@pytest.fixture
-def not_yet_imported(monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("anyecg_hf.plotting")]:
-        monkeypatch.delitem(sys.modules, name)
-
-
-def test_pyplot_and_its_global_state_are_not_needed(not_yet_imported, monkeypatch, two_leads, tmp_path):
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    plotting = importlib.import_module("anyecg_hf.plotting")
-    plotting.save_figure(plotting.plot_ecg(two_leads, 250, ["MLII", "V5"]), tmp_path / "record.png")
+def test_pyplot_and_its_global_state_are_not_needed(tmp_path):
+    script = f"""
+        import sys
+        sys.modules["matplotlib.pyplot"] = None
+        import numpy as np
+        from anyecg_hf.plotting import plot_ecg, save_figure
+        save_figure(plot_ecg(np.zeros((2, 500)), 250, ["MLII", "V5"]), {str(tmp_path / "record.png")!r})
+    """
+    assert in_fresh_process(script) == ""
     assert (tmp_path / "record.png").exists()
 
 
-def test_without_matplotlib_the_error_names_the_extra_to_install(not_yet_imported, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r'pip install "anyecg-hf\[plot\]"'):
-        importlib.import_module("anyecg_hf.plotting")
+def test_without_matplotlib_the_error_names_the_extra_to_install():
+    script = """
+        import sys
+        sys.modules["matplotlib"] = None
+        try:
+            import anyecg_hf.plotting
+        except ImportError as error:
+            print(error)
+    """
+    assert 'pip install "anyecg-hf[plot]"' in in_fresh_process(script)
 
 
 @pytest.mark.parametrize(

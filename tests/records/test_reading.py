@@ -3,11 +3,10 @@
 """`read_record` finds the format by content; `find_records` lists what folders and globs hold."""
 
 import errno
-import importlib
-import sys
 
 import numpy as np
 import pytest
+from tests.fresh_process import in_fresh_process
 from tests.records.read_as import FORMAT_NAMES
 
 from anyecg_hf.records import (
@@ -186,12 +185,13 @@ def test_impossible_arguments_are_refused_before_reading(tmp_path, passed, messa
         read_record(tmp_path / "nothing", **passed)
 
 
-def test_only_records_of_a_format_need_its_library(tmp_path, monkeypatch):
-    for name in [name for name in sys.modules if name == "wfdb" or name.startswith("anyecg_hf.records")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "wfdb", None)
-    monkeypatch.setitem(sys.modules, "pyedflib", None)
+def test_only_records_of_a_format_need_its_library(tmp_path):
     (tmp_path / "ecg.csv").write_text("I,II\n1,2\n")
-    fresh = importlib.import_module("anyecg_hf.records")
-    assert fresh.read_record(tmp_path / "ecg.csv", sampling_rate=500, unit="mV").n_leads == 2
-    assert fresh.find_records(tmp_path) == [tmp_path / "ecg.csv"]
+    script = f"""
+        import sys
+        sys.modules["wfdb"] = sys.modules["pyedflib"] = None
+        from anyecg_hf.records import find_records, read_record
+        (path,) = find_records({str(tmp_path)!r})
+        print(path.name, read_record(path, sampling_rate=500, unit="mV").n_leads)
+    """
+    assert in_fresh_process(script) == "ecg.csv 2\n"

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import random
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
+from tests.fresh_process import in_fresh_process
 
 from anyecg_hf.corpora.leakage.record_links import RecordKey
 from anyecg_hf.corpora.leakage.splitting import FRACTIONS, PatientRecord, PatientSplit, assign_split, split_by_patient
@@ -23,8 +22,7 @@ class TestAssignSplit:
         script = (
             "from anyecg_hf.corpora.leakage.splitting import assign_split as a; print(*(a(str(n)) for n in range(40)))"
         )
-        found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
-        assert found.split() == [assign_split(str(patient)) for patient in range(40)]
+        assert in_fresh_process(script).split() == [assign_split(str(patient)) for patient in range(40)]
 
     def test_the_shares_are_those_asked_for(self):
         counts = Counter(assign_split(f"patient {patient}") for patient in range(20_000))
