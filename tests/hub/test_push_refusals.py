@@ -14,12 +14,14 @@ from tests.hub.conftest import CARD
 from tests.models.tiny import tiny_config, tiny_quantizer_config
 
 from anyecg_hf import AnyECGForSequenceClassification, AnyECGModel, AnyECGRhythmQuantizer
-from anyecg_hf.hub.card_checks import check_card, render_card
+from anyecg_hf.hub.card_checks import check_card
+from anyecg_hf.hub.card_facts import CardFacts
 from anyecg_hf.hub.hub_errors import HubError
 from anyecg_hf.hub.pushing import push_to_hub
 from anyecg_hf.training.adapters import AdaptationConfig, LoraSettings, adapt, save_adapted
 
 STATED = {"licence": "cc-by-4.0", "training_data": "Random numbers."}
+FACTS = CardFacts(name="org/name", summary="A small one.", **STATED)
 
 
 def refused(folder: Path, told: str, **options) -> None:
@@ -189,13 +191,18 @@ class TestCards:
         refused(checkpoint, "found no `training_data`. Pass `licence`", licence="cc-by-4.0")
         refused(checkpoint, "found no `licence`. Pass", training_data="Random numbers.", licence=" ")
 
-    def test_both_a_card_and_what_a_short_one_would_say(self, shared):
-        refused(shared, "found a card and `licence`. State it in the card itself", licence="cc-by-4.0")
+    def test_both_a_card_and_what_one_is_written_from(self, shared, tmp_path):
+        refused(shared, "found a card and `licence`. State it there alone", licence="cc-by-4.0")
+        refused(shared, "found a card and `results`", results=[tmp_path / "results.json"])
+        refused(shared, "found facts and `licence`. State it there alone", card=FACTS, licence="cc-by-4.0")
 
-    def test_a_short_one_passes_whatever_it_says(self):
-        text = render_card("a: {b}", "AnyECGModel", "cc-by-4.0", "{data}: 'all'\n---\n")
-        check_card(text, "README.md")
-        assert "# a: {b}\n" in text and "{data}: 'all'" in text
+    def test_facts_that_no_card_can_be_written_from(self, checkpoint, tmp_path):
+        (tmp_path / "facts.yaml").write_text("name: org/name\nlicense: mit\n")
+        refused(checkpoint, "unknown fact 'license'; did you mean `licence`", card=tmp_path / "facts.yaml")
+        refused(checkpoint, "there is no run folder: state it in words", licence="mit", training_data="recorded")
+        refused(checkpoint, "`licence` is 'other': nobody could use", licence="other", training_data="Random.")
+        (tmp_path / "results.json").write_text("{}")
+        refused(checkpoint, "cannot be read as results", **STATED, results=[tmp_path / "results.json"])
 
 
 class TestPlaces:

@@ -53,8 +53,9 @@ class TestCheckpoint:
         assert {"config.json", "model.safetensors", "quantizer/model.safetensors", "README.md"} <= set(found)
         card = ModelCard(found["README.md"].decode())
         assert card.data.license == "cc-by-4.0" and card.data.library_name == "anyecg_hf"
-        assert "# anyecg-small\n" in card.text and "AnyECGForSequenceClassification" in card.text
+        assert f"# {REPO}\n" in card.text and "AnyECGForSequenceClassification" in card.text
         assert "not a medical device" in card.text and "## Training data\n\nRandom numbers." in card.text
+        assert "| backbone parameters |" in card.text and "## Training\n\nNot recorded." in card.text
         assert len(local_hub.titles(REPO)) == 1
 
     @pytest.mark.parametrize("form", ["text", "card", "file"])
@@ -169,7 +170,8 @@ class TestAdapter:
         assert set(found) == expected and len(local_hub.titles(REPO)) == 1
         assert json.loads(found["adapter_config.json"])["base_model_name_or_path"] == "org/base"
         card = ModelCard(found["README.md"].decode())
-        assert card.data.base_model == "org/base" and "an adapter of AnyECGForSequenceClassification" in card.text
+        assert card.data.base_model == "org/base" and "adapter of AnyECGForSequenceClassification" in card.text
+        assert "| rank, alpha, dropout | 2, " in card.text and "| base model | `org/base` |" in card.text
 
     def test_a_folder_of_this_machine_is_no_base_for_others(self, local_hub, adapter):
         with pytest.raises(ValueError, match="by its name on the Hub, found a folder of this machine"):

@@ -20,7 +20,7 @@ from tests.training.small_runs import SmallRuns, train
 from anyecg_hf import TINY, AnyECGForSequenceClassification, AnyECGModel
 from anyecg_hf.hub.card_matches import checkpoint_digests
 from anyecg_hf.hub.card_provenance import lineage_of, run_provenance, split_words, training_seconds
-from anyecg_hf.hub.cards import render_adapter_card, render_run_card
+from anyecg_hf.hub.cards import render_folder_card, render_run_card
 from anyecg_hf.training.adapters import parse_lora
 from anyecg_hf.training.codes import weights_digest
 
@@ -127,14 +127,14 @@ def test_an_adapter_is_told_with_its_base(cards, runs):
 
 def test_an_adapter_without_its_run_says_what_it_does_not_know(runs, tmp_path):
     shutil.copytree(runs / "adapter" / "final", tmp_path / "taken")
-    card = render_adapter_card(write_facts(tmp_path, base_model="org/base"), tmp_path / "taken")
+    card = render_folder_card(write_facts(tmp_path, base_model="org/base"), tmp_path / "taken")
     assert "## Training\n\nNot recorded.\n" in card and "| its revision | not recorded |" in card
     assert "Which records, beyond the statement above, is not recorded." in card
     assert "| all | not recorded | not recorded |" in card
 
 
 def test_an_adapter_that_names_a_folder_needs_its_base(runs, tmp_path):
-    with pytest.raises(ValueError, match=r"names a folder of this machine .* state `base_model` in facts.yaml"):
+    with pytest.raises(ValueError, match=r"names a folder of this machine .* state `base_model` in the facts of"):
         render_run_card(write_facts(tmp_path), runs / "adapter")
 
 
@@ -143,10 +143,10 @@ def test_an_adapter_of_another_kind_is_refused(runs, tmp_path):
     path = tmp_path / "taken" / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "peft_type": "IA3"}))
     with pytest.raises(ValueError, match="adapter_config.json is of a 'IA3' adapter, expected 'LORA'"):
-        render_adapter_card(write_facts(tmp_path, **ADAPTER), tmp_path / "taken")
-    path.unlink()
-    with pytest.raises(FileNotFoundError, match="taken is no adapter: it has no adapter_config.json"):
-        render_adapter_card(write_facts(tmp_path, **ADAPTER), tmp_path / "taken")
+        render_folder_card(write_facts(tmp_path, **ADAPTER), tmp_path / "taken")
+    (path.parent / "adapter_model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="taken is no adapter: it has no adapter_model.safetensors"):
+        render_folder_card(write_facts(tmp_path, **ADAPTER), tmp_path / "taken")
 
 
 def test_results_are_told_with_every_number_of_their_file(runs, tmp_path):
@@ -202,7 +202,7 @@ def test_recorded_training_data_must_be_recorded(runs, tmp_path):
         render_run_card(facts, runs / "finetuning")
     shutil.copytree(runs / "adapter" / "final", tmp_path / "taken")
     with pytest.raises(ValueError, match="but there is no run folder"):
-        render_adapter_card(facts, tmp_path / "taken")
+        render_folder_card(facts, tmp_path / "taken")
 
 
 def test_an_ancestor_that_does_not_say_what_it_saw_is_told(runs, tmp_path):

@@ -10,7 +10,8 @@ from pathlib import Path
 DESCRIPTION = """Puts the folder of a checkpoint, an adapter or a prepared corpus on the Hub, checked, in one commit.
 
   anyecg push runs/mine/final org/anyecg-mine --dry-run
-  anyecg push runs/mine/final org/anyecg-mine --licence cc-by-4.0 --training-data "PTB-XL 1.0.3, folds 1-8"
+  anyecg push runs/mine/final org/anyecg-mine --licence cc-by-4.0 --training-data recorded
+  anyecg push runs/mine/final org/anyecg-mine --card facts.yaml --results evaluations/mine/results.json
   anyecg push runs/lora/final org/anyecg-lora --base-model org/anyecg-mine --card CARD.md --private
 
 Only safetensors go, with a card that names the licence and the training data. The account is that of `hf auth login`,
@@ -28,9 +29,26 @@ def add_parser(commands) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a saved model, adapter, tokenizer or corpus")
     parser.add_argument("repo_id", metavar="REPO", help="for example org/anyecg-mine; made if it is not there")
     parser.add_argument("--tokenizer", metavar="PATH_OR_NAME", help="tokenizer that goes along (default: the folder's)")
-    parser.add_argument("--card", type=Path, metavar="FILE", help="the card (default: README.md of the folder)")
+    parser.add_argument(
+        "--card",
+        type=Path,
+        metavar="FILE",
+        help="the card, or its facts in YAML (default: README.md of the folder)",
+    )
     parser.add_argument("--licence", metavar="NAME", help="where there is no card: as the Hub names it, e.g. cc-by-4.0")
-    parser.add_argument("--training-data", metavar="TEXT", help="where there is no card: what the weights have seen")
+    parser.add_argument(
+        "--training-data",
+        metavar="TEXT",
+        help="where there is no card: what the weights have seen; 'recorded' for what their run recorded",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="results.json of `anyecg evaluate`, for a card that is written; may be repeated",
+    )
     parser.add_argument("--base-model", metavar="REPO", help="for an adapter: its checkpoint on the Hub")
     parser.add_argument("--no-code", action="store_true", help="leave out the code by which others load it")
     parser.add_argument("--private", action="store_true", help="only into a repository that is private")
@@ -53,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
         options.card,
         licence=options.licence,
         training_data=options.training_data,
+        results=options.results,
         base_model=options.base_model,
         remote_code=not options.no_code,
         private=options.private or None,

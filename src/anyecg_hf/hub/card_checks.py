@@ -1,6 +1,6 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
-"""What the card of a checkpoint must say before it is shared, and a short card for those who have no other."""
+"""What the card of a checkpoint must say before it is shared."""
 
 import re
 
@@ -12,21 +12,6 @@ from anyecg_hf.hub.hub_errors import HubError
 _PLACEHOLDER = "[more information needed]"
 _DATA_HEADING = re.compile(r"^(#{1,6})[ \t]+.*\bdata(?:sets?)?\b.*$", re.IGNORECASE | re.MULTILINE)
 _HEADING = re.compile(r"(#{1,6})[ \t]")
-
-_SHORT_CARD = """---
-{data}
----
-
-# {name}
-
-An AnyECG checkpoint ({architecture}). Load it with `anyecg_hf`.
-
-**Research software, not a medical device.** It must not guide any decision about a patient.
-
-## Training data
-
-{training_data}
-"""
 
 
 def check_card(text: str, place: str) -> None:
@@ -86,25 +71,4 @@ def _section_after(heading: re.Match, body: str) -> str:
     return "\n".join(lines).strip()
 
 
-def render_card(name: str, architecture: str, licence: str, training_data: str, base_model: str | None = None) -> str:
-    """
-    A card that says the least that one must say.
-
-    Args:
-        name (`str`): Of the checkpoint.
-        architecture (`str`): Its class.
-        licence (`str`): As the Hub names it, for example `cc-by-4.0`.
-        training_data (`str`): Which records it was trained on, with their licences and authors.
-        base_model (`str`, *optional*): For an adapter: its checkpoint on the Hub.
-
-    Returns:
-        `str`: Markdown with a metadata block.
-    """
-    tags = ["ecg", "electrocardiogram", "anyecg"]
-    data = ModelCardData(license=licence, library_name="anyecg_hf", tags=tags, base_model=base_model)
-    return _SHORT_CARD.format(
-        data=data.to_yaml(), name=name, architecture=architecture, training_data=training_data.strip()
-    )
-
-
-__all__ = ["check_card", "render_card"]
+__all__ = ["check_card"]

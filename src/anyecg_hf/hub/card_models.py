@@ -50,13 +50,13 @@ def describe_checkpoint(folder: Path) -> dict[str, Any]:
 
 def _describe_model(config: AnyECGConfig, architecture: dict[str, Any], parameters: dict[str, int]) -> None:
     patch_seconds = config.patch_size / config.sampling_rate
+    window = config.trained_time_positions
     architecture |= {
         "class": (config.architectures or ["AnyECGModel"])[0],
         "patch_size": config.patch_size,
         "patch_seconds": patch_seconds,
         "sampling_rate": config.sampling_rate,
-        "window_patches": config.trained_time_positions,
-        "window_seconds": config.trained_time_positions * patch_seconds,
+        **({} if window is None else {"window_patches": window, "window_seconds": window * patch_seconds}),
         "backbone_layers": config.num_hidden_layers,
     }
     parameters["backbone"] = _count(AnyECGModel, config)
@@ -121,6 +121,11 @@ def size_rows(described: Mapping[str, Any]) -> list[list[str]]:
         window = f"{architecture['window_seconds']:g} s ({architecture['window_patches']} patches)"
         rows.append(["trained window", window])
     return rows
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether others can load a checkpoint by this name: a folder of this machine means nothing to them."""
+    return bool(name) and name.count("/") <= 1 and not name.startswith((".", "/")) and not Path(name).exists()
 
 
 @dataclass(frozen=True)
@@ -235,5 +240,6 @@ __all__ = [
     "adapter_rows",
     "describe_adapter",
     "describe_checkpoint",
+    "is_hub_name",
     "size_rows",
 ]

@@ -15,6 +15,7 @@ from anyecg_hf.training.record_lists import run_lineage
 
 # Where things lay on the machine that trained.
 _PLACES = ("output_dir", "resume", "tokenizer", "checkpoint")
+_RUN_FILES = ("config.yaml", "data.json", "versions.json")
 _DATA_PLACES = ("root", "cache_dir")
 NOT_RECORDED = "not recorded"
 PROVENANCE_FILE = "provenance.json"  # of a packed checkpoint: all stages
@@ -34,7 +35,7 @@ def run_provenance(folder: Path) -> dict[str, Any]:
     Raises:
         `FileNotFoundError`: if it is not the folder of a run.
     """
-    for name in ("config.yaml", "data.json", "versions.json"):
+    for name in _RUN_FILES:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} is not the folder of a finished run: it has no {name}.")
     settings = yaml.safe_load((folder / "config.yaml").read_text())
@@ -46,6 +47,17 @@ def run_provenance(folder: Path) -> dict[str, Any]:
     }
     seconds = training_seconds(folder / "metrics.jsonl")
     return found if seconds is None else {**found, "training_s": round(seconds, 1)}
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """
+    Args:
+        checkpoint (`Path`): A folder, such as `final` of a run.
+
+    Returns:
+        `Path`: the run folder that it lies in, `None` if it lies in none.
+    """
+    return checkpoint.parent if all((checkpoint.parent / name).is_file() for name in _RUN_FILES) else None
 
 
 def stated(settings: Any) -> Any:
@@ -312,6 +324,7 @@ __all__ = [
     "corpus_rows",
     "lineage_of",
     "records_by_corpus",
+    "run_of",
     "run_provenance",
     "split_words",
     "stage_records",

@@ -16,7 +16,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from anyecg_hf.corpora import CORPORA
 from anyecg_hf.hub.card_facts import CardFacts, load_card_facts
 from anyecg_hf.hub.card_matches import check_weights, checkpoint_digests
-from anyecg_hf.hub.card_models import adapter_rows, describe_adapter, describe_checkpoint, size_rows
+from anyecg_hf.hub.card_models import adapter_rows, describe_adapter, describe_checkpoint, is_hub_name, size_rows
 from anyecg_hf.hub.card_provenance import (
     NOT_RECORDED,
     Lineage,
@@ -36,6 +36,7 @@ from anyecg_hf.hub.card_results import (
     read_results,
 )
 from anyecg_hf.hub.templates import TEMPLATES, load_template
+from anyecg_hf.training.adapters import ADAPTER_FILE
 from anyecg_hf.version import __version__
 
 MODEL_TEMPLATE, ADAPTER_TEMPLATE = "checkpoint.md.jinja", "adapter.md.jinja"
@@ -105,15 +106,42 @@ def _codebook(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def render_run_card(
-    facts_file: str | os.PathLike, run: str | os.PathLike, results_files: Sequence[str | os.PathLike] = ()
+    facts: CardFacts | str | os.PathLike, run: str | os.PathLike, results_files: Sequence[str | os.PathLike] = ()
 ) -> str:
     """
     Renders the card of what a run of `anyecg train-quantizer`, `anyecg pretrain` or `anyecg finetune` trained: a model,
     a quantizer or an adapter.
 
     Args:
-        facts_file (`str` or `os.PathLike`): YAML with the card's facts ([`CardFacts`]).
+        facts ([`CardFacts`], `str` or `os.PathLike`): The card's facts, or the YAML file that has them.
         run (`str` or `os.PathLike`): The run folder; its `final` is what the card is of.
+        results_files (`Sequence[str or os.PathLike]`, *optional*): As for [`render_folder_card`].
+
+    Returns:
+        `str`: the card with its metadata block.
+
+    Raises:
+        `FileNotFoundError`: if `run` is not the folder of a finished run.
+        `ValueError`: as [`render_folder_card`].
+    """
+    return render_folder_card(facts, Path(run) / "final", run, results_files)
+
+
+def render_folder_card(
+    facts: CardFacts | str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    run: str | os.PathLike | None = None,
+    results_files: Sequence[str | os.PathLike] = (),
+) -> str:
+    """
+    Renders the card of a saved model, quantizer or adapter, wherever it lies.
+
+    Args:
+        facts ([`CardFacts`], `str` or `os.PathLike`): The card's facts, or the YAML file that has them. Of an adapter,
+            `base_model` says what the checkpoint below is called on the Hub where the adapter names a folder.
+        checkpoint (`str` or `os.PathLike`): Its folder.
+        run (`str` or `os.PathLike`, *optional*): The run folder that it is of; without it, the card says that the
+            training is not recorded.
         results_files (`Sequence[str or os.PathLike]`, *optional*): `results.json` of evaluations of that checkpoint,
             whose weights are then loaded: results of others are refused.
 
@@ -121,75 +149,60 @@ def render_run_card(
         `str`: the card with its metadata block.
 
     Raises:
-        `FileNotFoundError`: if `run` is not the folder of a finished run.
-        `ValueError`: if the facts or the results cannot be used, or the facts leave the training data to a record
-            that does not have it all.
+        `FileNotFoundError`: if `checkpoint` is not the folder of a checkpoint, or `run` not that of a run.
+        `ValueError`: if the facts or the results cannot be used, the facts leave the training data to a record that
+            does not have it all, or nobody says which checkpoint an adapter belongs to.
     """
-    run = Path(run)
-    if (run / "final" / "adapter_config.json").is_file():
-        return render_adapter_card(facts_file, run / "final", results_files)
-    facts = load_card_facts(facts_file)
-    lineage, described = lineage_of(run), describe_checkpoint(run / "final")
+    if not isinstance(facts, CardFacts):
+        facts = load_card_facts(facts)
+    folder, lineage = Path(checkpoint), Lineage([], []) if run is None else lineage_of(Path(run))
     counts = records_by_corpus(lineage.stages)
     _check_recorded(facts, lineage, counts)
-    architecture = described["architecture"]
+    describe = _adapter_content if (folder / ADAPTER_FILE).is_file() else _checkpoint_content
+    sources = {"the checkpoint's files": folder, "the run folder": run, "results files": results_files}
+    used = [name for name, source in sources.items() if source]
     return _render(
         _Content(
             facts=facts,
-            template=MODEL_TEMPLATE,
-            architecture=architecture["class"],
-            what=size_rows(described),
-            sections=_sections(results_files, run / "final"),
-            lineage=lineage,
-            counts=counts,
-            loss_weights=architecture.get("loss_weights", {}),
-            window_s=architecture.get("window_seconds", 0.0),
-        )
-    )
-
-
-def render_adapter_card(
-    facts_file: str | os.PathLike, adapter: str | os.PathLike, results_files: Sequence[str | os.PathLike] = ()
-) -> str:
-    """
-    Renders the card of an adapter.
-
-    Args:
-        facts_file (`str` or `os.PathLike`): YAML with the card's facts ([`CardFacts`]). `base_model` says what the
-            checkpoint below is called on the Hub where the adapter names a folder.
-        adapter (`str` or `os.PathLike`): Its folder; `final` of a run where the card shall say how it was trained.
-        results_files (`Sequence[str or os.PathLike]`, *optional*): `results.json` of evaluations of that adapter.
-
-    Returns:
-        `str`: the card with its metadata block.
-
-    Raises:
-        `FileNotFoundError`: if it is not the folder of an adapter.
-        `ValueError`: as [`render_run_card`], and if nobody says which checkpoint it belongs to.
-    """
-    folder, facts = Path(adapter), load_card_facts(facts_file)
-    found = describe_adapter(folder)
-    base = facts.base_model or found.base_name
-    if not base or Path(base).exists() or base.count("/") > 1 or base.startswith((".", "/")):
-        raise ValueError(
-            f"{folder} names {'a folder of this machine' if base else 'nothing'} as the checkpoint that it belongs to:"
-            f" state `base_model` in {Path(facts_file).name}, its name on the Hub."
-        )
-    lineage = lineage_of(folder.parent) if (folder.parent / "config.yaml").is_file() else Lineage([], [])
-    counts = records_by_corpus(lineage.stages)
-    _check_recorded(facts, lineage, counts)
-    return _render(
-        _Content(
-            facts=facts,
-            template=ADAPTER_TEMPLATE,
-            architecture=found.architecture,
-            what=adapter_rows(found, base, facts.base_revision or found.base_revision),
             sections=_sections(results_files, folder),
             lineage=lineage,
             counts=counts,
-            base_name=base,
+            made_by=f"This card was written by anyecg_hf {__version__} from {_listed(used)}.",
+            **describe(facts, folder),
         )
     )
+
+
+def _checkpoint_content(facts: CardFacts, folder: Path) -> dict[str, Any]:
+    described = describe_checkpoint(folder)
+    architecture = described["architecture"]
+    return {
+        "template": MODEL_TEMPLATE,
+        "architecture": architecture["class"],
+        "what": size_rows(described),
+        "loss_weights": architecture.get("loss_weights", {}),
+        "window_s": architecture.get("window_seconds", 0.0),
+    }
+
+
+def _adapter_content(facts: CardFacts, folder: Path) -> dict[str, Any]:
+    found = describe_adapter(folder)
+    base = facts.base_model or found.base_name
+    if not is_hub_name(base):
+        raise ValueError(
+            f"{folder} names {'a folder of this machine' if base else 'nothing'} as the checkpoint that it belongs to:"
+            f" state `base_model` in the facts of {facts.name!r}, its name on the Hub."
+        )
+    return {
+        "template": ADAPTER_TEMPLATE,
+        "architecture": found.architecture,
+        "what": adapter_rows(found, base, facts.base_revision or found.base_revision),
+        "base_name": base,
+    }
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _sections(paths: Sequence[str | os.PathLike], checkpoint: Path) -> list[ResultSection]:
@@ -242,7 +255,7 @@ class _Content:
     masked_codes: Sequence[Mapping[str, Any]] = ()
     entries: Sequence[EvalResult] = ()
     base_name: str = ""
-    made_by: str = f"This card was written by anyecg_hf {__version__} from the run folder and results files."
+    made_by: str
     has_provenance: bool = False
 
 
@@ -340,4 +353,4 @@ def _refuse_unlicensed(counts: Mapping[str, int]) -> None:
         )
 
 
-__all__ = ["LICENCES", "render_adapter_card", "render_checkpoint_card", "render_run_card"]
+__all__ = ["LICENCES", "RECORDED", "render_checkpoint_card", "render_folder_card", "render_run_card"]

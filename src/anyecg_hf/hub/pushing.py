@@ -13,6 +13,7 @@ from typing import Any
 from huggingface_hub import HfApi, ModelCard
 from huggingface_hub.utils import validate_repo_id
 
+from anyecg_hf.hub.card_facts import CardFacts
 from anyecg_hf.hub.checkpoint_checks import CONFIG_FILE, QUANTIZER_FOLDER, TOKENIZER_FILE, check_agreement
 from anyecg_hf.hub.file_checks import refuse_pickle_names
 from anyecg_hf.hub.hub_errors import HubError, hub_errors_explained
@@ -57,10 +58,11 @@ def push_to_hub(
     model: Any,
     repo_id: str,
     tokenizer: AnyECGTokenizer | None = None,
-    card: str | ModelCard | Path | None = None,
+    card: str | ModelCard | CardFacts | Path | None = None,
     *,
     licence: str | None = None,
     training_data: str | None = None,
+    results: Sequence[str | os.PathLike] = (),
     base_model: str | None = None,
     remote_code: bool = True,
     private: bool | None = None,
@@ -85,11 +87,14 @@ def push_to_hub(
             Name of the repository, for example `org/anyecg-xl`; made if it is not there.
         tokenizer ([`AnyECGTokenizer`], *optional*):
             Goes along with its quantizer; by default the folder's own.
-        card (`str`, `huggingface_hub.ModelCard` or `Path`, *optional*):
-            The card's text, or a file; by default `README.md` of the folder. It must name a licence and the training
-            data.
+        card (`str`, `huggingface_hub.ModelCard`, [`CardFacts`] or `Path`, *optional*):
+            The card's text, the facts that it is written from, or the file that holds the one or, in YAML, the other;
+            by default `README.md` of the folder. It must name a licence and the training data.
         licence, training_data (`str`, *optional*):
-            Where there is no card: what a short one says. The licence as the Hub names it, for example `cc-by-4.0`.
+            Where there is no card: the least that one is written from. The licence as the Hub names it, for example
+            `cc-by-4.0`; the training data in words, or `recorded` for what the run of a folder `final` recorded.
+        results (`Sequence[str or os.PathLike]`, *optional*):
+            `results.json` of evaluations of these weights, for a card that is written.
         base_model (`str`, *optional*):
             For an adapter: what the checkpoint that it belongs to is called on the Hub.
         remote_code (`bool`, *optional*, defaults to `True`):
@@ -121,11 +126,11 @@ def push_to_hub(
     message = commit_message or "Pushed by anyecg_hf"
     if _is_corpus(model):
         stated = {"tokenizer": tokenizer, "card": card, "licence": licence, "training_data": training_data}
-        _refuse_for_corpus({**stated, "base_model": base_model})
+        _refuse_for_corpus({**stated, "results": results or None, "base_model": base_model})
         return _push_corpus(model, target, private, dry_run, commit_message, token)
-    shared = Shared(model, tokenizer, card, licence, training_data, base_model, remote_code)
+    shared = Shared(model, tokenizer, card, licence, training_data, results, base_model, remote_code)
     with tempfile.TemporaryDirectory(prefix="anyecg-push-") as folder:
-        files = stage(shared, repo_id.rpartition("/")[-1], Path(folder))
+        files = stage(shared, repo_id, Path(folder))
         refuse_token_in(files, token)
         listed = tuple(PushedFile(path, source.stat().st_size) for path, source in files.items())
         if dry_run:

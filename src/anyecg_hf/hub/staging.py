@@ -5,6 +5,8 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,11 @@ from typing import Any
 from huggingface_hub import ModelCard
 
 from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
-from anyecg_hf.hub.card_checks import check_card, render_card
+from anyecg_hf.hub.card_checks import check_card
+from anyecg_hf.hub.card_facts import CardFacts
+from anyecg_hf.hub.card_models import is_hub_name
+from anyecg_hf.hub.card_provenance import run_of
+from anyecg_hf.hub.cards import render_folder_card
 from anyecg_hf.hub.checkpoint_checks import CONFIG_FILE, QUANTIZER_FOLDER, TOKENIZER_FILE, check_checkpoint, kind_of
 from anyecg_hf.hub.file_checks import refuse_odd_names, refuse_pickle_content, refuse_pickle_names
 from anyecg_hf.hub.hub_errors import HubError
@@ -23,6 +29,8 @@ from anyecg_hf.training.adapters import ADAPTER_FILE, save_adapted
 CARD_FILE = "README.md"
 # What may lie beside weights; anything else was hardly meant to be published.
 _SUFFIXES = (".safetensors", ".json", ".md", ".txt", ".yaml", ".yml", ".csv", ".png")
+# What a card is written from.
+_FACTS_SUFFIXES = (".yaml", ".yml")
 # Libraries leave a form beside what they save; nobody has filled it in.
 _PLACEHOLDER = "[more information needed]"
 
@@ -35,17 +43,20 @@ class Shared:
     Attributes:
         model: A model, an adapted model, a tokenizer, or the folder of a saved one.
         tokenizer ([`AnyECGTokenizer`], *optional*): Goes along.
-        card (`str`, `ModelCard` or `Path`, *optional*): The card's text, or the file that holds it.
-        licence, training_data (`str`, *optional*): For a card that is written where there is none.
+        card (`str`, `ModelCard`, [`CardFacts`] or `Path`, *optional*): The card's text, what it is written from, or the
+            file that holds the one or, in YAML, the other.
+        licence, training_data (`str`, *optional*): The least that a card is written from, where there is none.
+        results (`Sequence[str or os.PathLike]`): Results files for a card that is written.
         base_model (`str`, *optional*): For an adapter: its checkpoint on the Hub.
         remote_code (`bool`): Whether the model's code goes along.
     """
 
     model: Any
     tokenizer: AnyECGTokenizer | None = None
-    card: str | ModelCard | Path | None = None
+    card: str | ModelCard | CardFacts | Path | None = None
     licence: str | None = None
     training_data: str | None = None
+    results: Sequence[str | os.PathLike] = ()
     base_model: str | None = None
     remote_code: bool = True
 
@@ -56,7 +67,7 @@ def stage(shared: Shared, name: str, folder: Path) -> dict[str, Path]:
 
     Args:
         shared ([`Shared`]): What.
-        name (`str`): Of the repository, for a card that has to be written.
+        name (`str`): Of the repository, whole, for a card that has to be written.
         folder (`Path`): Where to; nothing is changed anywhere else.
 
     Returns:
@@ -149,7 +160,7 @@ def _name_base_model(staged: Path, place: str, base_model: str | None) -> None:
         fields["base_model_name_or_path"] = base_model
         path.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     name = fields.get("base_model_name_or_path") or ""
-    if name.count("/") > 1 or name.startswith((".", "/")) or not name or Path(name).exists():
+    if not is_hub_name(name):
         raise HubError(
             f"{place}/{ADAPTER_FILE}",
             "the checkpoint that the adapter belongs to by its name on the Hub",
@@ -159,20 +170,27 @@ def _name_base_model(staged: Path, place: str, base_model: str | None) -> None:
 
 
 def _write_card(shared: Shared, name: str, staged: Path, place: str) -> None:
-    path = staged / CARD_FILE
+    path, card = staged / CARD_FILE, shared.card
     has_card = path.is_file() and not _is_empty_form(path.read_text(encoding="utf-8"))
-    stated = {"licence": shared.licence, "training_data": shared.training_data}
-    if shared.card is None and not has_card:
-        path.write_text(_rendered(stated, name, staged, place), "utf-8")
-    elif any(stated.values()):
-        told = " and ".join(f"`{field}`" for field, text in stated.items() if text)
-        raise HubError(
-            place, "either a card, or what a short one has to say", f"a card and {told}", "State it in the card itself."
-        )
-    if shared.card is not None:
-        is_file = isinstance(shared.card, os.PathLike)
-        path.write_text(Path(shared.card).read_text(encoding="utf-8") if is_file else str(shared.card), "utf-8")
-    check_card(path.read_text(encoding="utf-8"), f"{place}/{CARD_FILE}")
+    is_file = isinstance(card, os.PathLike)
+    if isinstance(card, CardFacts) or (is_file and Path(card).suffix in _FACTS_SUFFIXES):
+        _refuse_beside("facts", shared, place, ("licence", "training_data"))
+        text = _rendered(card, shared, staged, place)
+    elif card is None and not has_card:
+        text = _rendered(_least_facts(shared, name, staged, place), shared, staged, place)
+    else:
+        _refuse_beside("a card", shared, place, ("licence", "training_data", "results"))
+        text = path.read_text("utf-8") if card is None else Path(card).read_text("utf-8") if is_file else str(card)
+    path.write_text(text, "utf-8")
+    check_card(text, f"{place}/{CARD_FILE}")
+
+
+def _refuse_beside(what: str, shared: Shared, place: str, fields: Sequence[str]) -> None:
+    """What a written card would say, beside a card or facts that already say it."""
+    told = " and ".join(f"`{field}`" for field in fields if getattr(shared, field))
+    if told:
+        expected = f"either {what}, or what a card is written from"
+        raise HubError(place, expected, f"{what} and {told}", "State it there alone.")
 
 
 def _is_empty_form(card: str) -> bool:
@@ -185,20 +203,34 @@ def _is_empty_form(card: str) -> bool:
     return False
 
 
-def _rendered(stated: dict[str, str | None], name: str, staged: Path, place: str) -> str:
+def _least_facts(shared: Shared, name: str, staged: Path, place: str) -> CardFacts:
+    stated = {"licence": shared.licence, "training_data": shared.training_data}
     missing = [field for field, text in stated.items() if not (text or "").strip()]
     if missing:
         raise HubError(
             place,
-            f"a card ({CARD_FILE}, or `card`), or what one has to say",
+            f"a card ({CARD_FILE}, or `card`), or what one is written from",
             f"no {' and no '.join(f'`{field}`' for field in missing)}",
-            "Pass `licence` (as the Hub names it, for example cc-by-4.0) and `training_data` (which records the "
-            "weights have seen, with their licences and authors), or write a card that says both.",
+            "Pass `licence` (as the Hub names it, for example cc-by-4.0) and `training_data` (which records the weights"
+            " have seen, with their licences and authors; `recorded` for what a run folder recorded), or `card`: a card"
+            " that says both, or a YAML file of facts.",
         )
-    base_model = None
-    if (staged / ADAPTER_FILE).is_file():
-        base_model = json.loads((staged / ADAPTER_FILE).read_text(encoding="utf-8"))["base_model_name_or_path"]
-    return render_card(name, kind_of(staged, place), **stated, base_model=base_model)
+    with _facts_explained(place):
+        return CardFacts(name=name, summary=f"An AnyECG checkpoint ({kind_of(staged, place)}).", **stated)
+
+
+def _rendered(facts: CardFacts | os.PathLike, shared: Shared, staged: Path, place: str) -> str:
+    with _facts_explained(place):
+        run = run_of(Path(shared.model)) if isinstance(shared.model, (str, os.PathLike)) else None
+        return render_folder_card(facts, staged, run, shared.results)
+
+
+@contextmanager
+def _facts_explained(place: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise HubError(place, "facts that a card can be written from", f"this: {error}") from error
 
 
 __all__ = ["CARD_FILE", "Shared", "stage"]
