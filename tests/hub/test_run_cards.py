@@ -17,11 +17,13 @@ from tests.hub.test_card_facts import write_facts
 from tests.hub.test_card_results import classification
 from tests.training.small_runs import SmallRuns, train
 
-from anyecg_hf import TINY, AnyECGForSequenceClassification, AnyECGModel
+from anyecg_hf import TINY, AnyECGForSequenceClassification, AnyECGModel, AnyECGTokenizer
+from anyecg_hf.evaluation.classification.table_rows import Models
 from anyecg_hf.hub.card_matches import checkpoint_digests
 from anyecg_hf.hub.card_provenance import lineage_of, run_provenance, split_words, training_seconds
 from anyecg_hf.hub.cards import render_folder_card, render_run_card
-from anyecg_hf.training.adapters import parse_lora
+from anyecg_hf.hub.staging import Shared, stage
+from anyecg_hf.training.adapters import load_adapted, parse_lora
 from anyecg_hf.training.codes import weights_digest
 
 ADAPTER = {"base_model": "org/base", "base_revision": "0123abc"}
@@ -160,9 +162,21 @@ def test_results_are_told_with_every_number_of_their_file(runs, tmp_path):
 
 def write_results(folder: Path, checkpoint: Path) -> Path:
     path = folder / "results.json"
-    models = {"finetuned_sha256": sorted(checkpoint_digests(checkpoint))[:1], "pretrained_sha256": None}
-    path.write_text(json.dumps({**classification(), "models": models}))
+    is_adapter = (checkpoint / "adapter_config.json").is_file()
+    load = load_adapted if is_adapter else AnyECGForSequenceClassification.from_pretrained
+    evaluated = Models(AnyECGTokenizer(), [load(checkpoint)], None)
+    path.write_text(json.dumps({**classification(), "models": evaluated.describe()}))
     return path
+
+
+@pytest.mark.parametrize("name", ["finetuning", "adapter"])
+def test_a_push_writes_the_same(runs, tmp_path, name):
+    about = ADAPTER if name == "adapter" else {}
+    facts, results = write_facts(tmp_path, **about), write_results(tmp_path, runs / name / "final")
+    (tmp_path / "staged").mkdir()
+    shared = Shared(runs / name / "final", card=facts, results=[results], remote_code=False)
+    files = stage(shared, "org/small", tmp_path / "staged")
+    assert files["README.md"].read_text() == render_run_card(facts, runs / name, [results])
 
 
 def test_an_adapters_results_are_told(runs, tmp_path):

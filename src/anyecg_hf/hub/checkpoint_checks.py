@@ -121,6 +121,7 @@ def read_config(folder: Path, place: str) -> AnyECGConfig | AnyECGQuantizerConfi
             place, f"a checkpoint with {CONFIG_FILE}", "no such file", "Save the model with `save_pretrained`."
         )
     fields = _read_json(folder / name, place)
+    fields.pop(BASE_FIELD, None)  # of adapters: which weights they were trained on
     config_class = _CONFIGS.get(fields.get("model_type"))
     if config_class is None:
         raise HubError(
@@ -240,9 +241,7 @@ def _check_adapter(folder: Path, place: str) -> AnyECGConfig:
             "no such file",
             "Save it with `anyecg_hf.training.adapters.save_adapted`.",
         )
-    fields = _read_json(folder / MODEL_CONFIG_FILE, place)
-    fields.pop(BASE_FIELD, None)
-    config = _reading(place, MODEL_CONFIG_FILE, lambda: AnyECGConfig.from_dict(fields))
+    config = read_config(folder, place)
     model_class = _architecture(config, place)
     found = _shapes_in(folder / ADAPTER_WEIGHTS_FILE, place)
 

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from huggingface_hub import ModelCard
 
 from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
 from anyecg_hf.hub.card_checks import check_card
-from anyecg_hf.hub.card_facts import CardFacts
+from anyecg_hf.hub.card_facts import CardFacts, load_card_facts
 from anyecg_hf.hub.card_models import is_hub_name
 from anyecg_hf.hub.card_provenance import run_of
 from anyecg_hf.hub.cards import render_folder_card
@@ -79,6 +79,7 @@ def stage(shared: Shared, name: str, folder: Path) -> dict[str, Path]:
     """
     is_folder = isinstance(shared.model, (str, os.PathLike))
     place = os.fspath(shared.model) if is_folder else type(shared.model).__name__
+    shared = _with_facts(shared, place)
     _gather(shared, folder, place)
     _name_base_model(folder, place, shared.base_model)
     refuse_pickle_content(place, folder, _names_in(folder))
@@ -88,6 +89,18 @@ def stage(shared: Shared, name: str, folder: Path) -> dict[str, Path]:
         add_remote_code(folder)
     names = sorted(_names_in(folder), key=lambda path: (path != CARD_FILE, path))
     return {path: folder / path for path in names}
+
+
+def _with_facts(shared: Shared, place: str) -> Shared:
+    """With facts in place of the file that has them, and the base model that they name."""
+    card, base_model = shared.card, shared.base_model
+    if isinstance(card, os.PathLike) and Path(card).suffix in _FACTS_SUFFIXES:
+        with _facts_explained(place):
+            card = load_card_facts(card)
+    if isinstance(card, CardFacts):
+        base_model = base_model or card.base_model or None
+        card = replace(card, base_model=base_model or "")
+    return replace(shared, card=card, base_model=base_model)
 
 
 def _gather(shared: Shared, folder: Path, place: str) -> None:
@@ -172,15 +185,15 @@ def _name_base_model(staged: Path, place: str, base_model: str | None) -> None:
 def _write_card(shared: Shared, name: str, staged: Path, place: str) -> None:
     path, card = staged / CARD_FILE, shared.card
     has_card = path.is_file() and not _is_empty_form(path.read_text(encoding="utf-8"))
-    is_file = isinstance(card, os.PathLike)
-    if isinstance(card, CardFacts) or (is_file and Path(card).suffix in _FACTS_SUFFIXES):
+    if isinstance(card, CardFacts):
         _refuse_beside("facts", shared, place, ("licence", "training_data"))
         text = _rendered(card, shared, staged, place)
     elif card is None and not has_card:
         text = _rendered(_least_facts(shared, name, staged, place), shared, staged, place)
     else:
         _refuse_beside("a card", shared, place, ("licence", "training_data", "results"))
-        text = path.read_text("utf-8") if card is None else Path(card).read_text("utf-8") if is_file else str(card)
+        file = path if card is None else card
+        text = Path(file).read_text("utf-8") if isinstance(file, os.PathLike) else str(file)
     path.write_text(text, "utf-8")
     check_card(text, f"{place}/{CARD_FILE}")
 
@@ -216,13 +229,15 @@ def _least_facts(shared: Shared, name: str, staged: Path, place: str) -> CardFac
             " that says both, or a YAML file of facts.",
         )
     with _facts_explained(place):
-        return CardFacts(name=name, summary=f"An AnyECG checkpoint ({kind_of(staged, place)}).", **stated)
+        kind, base_model = kind_of(staged, place), shared.base_model or ""
+        return CardFacts(name=name, summary=f"An AnyECG checkpoint ({kind}).", base_model=base_model, **stated)
 
 
-def _rendered(facts: CardFacts | os.PathLike, shared: Shared, staged: Path, place: str) -> str:
+def _rendered(facts: CardFacts, shared: Shared, staged: Path, place: str) -> str:
+    # Of a folder itself where there is one: an adapter's results are told by its base, which may lie on this machine.
+    folder = Path(shared.model) if isinstance(shared.model, (str, os.PathLike)) else staged
     with _facts_explained(place):
-        run = run_of(Path(shared.model)) if isinstance(shared.model, (str, os.PathLike)) else None
-        return render_folder_card(facts, staged, run, shared.results)
+        return render_folder_card(facts, folder, run_of(folder), shared.results)
 
 
 @contextmanager

@@ -116,9 +116,13 @@ class _Encode:
         return torch.tensor(np.stack(arrays)).to(self.quantizer.device, dtype)
 
 
+# Where PEFT keeps modules that an adapter brings whole (`modules_to_save`) as the checkpoint has them.
+_REPLACED = ".original_module."
+
+
 def weights_digest(model: torch.nn.Module, without: Collection[str] = ()) -> str:
     """
-    Hash of a model's parameters and buffers.
+    Hash of a model's parameters and buffers. What an adapter replaced is left out: PEFT keeps it, and it may be random.
 
     Args:
         model (`torch.nn.Module`): The model.
@@ -129,7 +133,7 @@ def weights_digest(model: torch.nn.Module, without: Collection[str] = ()) -> str
     """
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
-        if name in without:
+        if name in without or _REPLACED in name:
             continue
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
