@@ -141,6 +141,12 @@ def test_cells_lie_below_their_second_of_the_paper(page):
     assert (cell - paper, later - cell) == (pytest.approx(4 * (10 + 15), abs=1), pytest.approx(900, abs=1))
 
 
+def test_what_is_chosen_while_an_answer_is_on_its_way_is_not_dropped(page):
+    page.click("#samples label", 0)
+    page.click("#samples label", 3)
+    page.wait_for_text("#facts", "2: II V1")
+
+
 def test_probabilities_are_shown_and_the_json_holds_the_same(page):
     show_sample(page)
     shown = page.wait_for_text("#classes", "NORM")

@@ -216,6 +216,8 @@ class _Page:
         ]
         # One at a time: the models take all cores, and Python's warnings are caught for the whole process.
         common = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "models"}
+        # What is chosen while an answer is on its way is asked for after it, not dropped.
+        common["trigger_mode"] = "always_last"
         facts = [self.rate, self.leads, self.unit]
         hidden = self._hidden
         self.sample.input(self._told(self.show_sample, hidden), self.sample, shown, **common)
