@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from transformers import AutoConfig, PreTrainedModel
 
-from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
 from anyecg_hf.deployment.graphs import TENSORS, GraphModule, export_graph
 from anyecg_hf.deployment.onnx_files import OPSET, write_int8, write_onnx
 from anyecg_hf.models.anyecg import (
@@ -20,6 +19,7 @@ from anyecg_hf.models.anyecg import (
     AnyECGRhythmQuantizer,
     AnyECGTokenizer,
 )
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import refuse_path_to_nothing
 from anyecg_hf.models.anyecg.compatibility_anyecg import check_tokenizer_matches
 from anyecg_hf.version import __version__
 

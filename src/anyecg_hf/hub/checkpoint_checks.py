@@ -15,6 +15,7 @@ from anyecg_hf.hub.file_checks import refuse_odd_names
 from anyecg_hf.hub.hub_errors import HubError
 from anyecg_hf.models import anyecg
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGQuantizerConfig, AnyECGTokenizer
+from anyecg_hf.models.anyecg.compatibility_anyecg import CODE_FIELDS, PATCH_FIELDS, mismatches
 from anyecg_hf.training.adapters import ADAPTER_FILE, BASE_FIELD, MODEL_CONFIG_FILE
 from anyecg_hf.training.peft_library import import_peft
 
@@ -67,17 +68,12 @@ def _refuse_strangers(folder: Path, place: str, config: AnyECGConfig | AnyECGQua
         return
     tokenizer = _reading(place, TOKENIZER_FILE, lambda: AnyECGTokenizer.from_pretrained(folder))
     if config is not None:
-        _refuse_different(place, config, "the model", tokenizer, "its tokenizer", ("patch_size", "lead_names"))
+        _refuse_different(place, config, "the model", tokenizer, "its tokenizer", PATCH_FIELDS)
     if (folder / QUANTIZER_FOLDER).is_dir():
         quantizer = read_config(folder / QUANTIZER_FOLDER, f"{place}/{QUANTIZER_FOLDER}")
-        _refuse_different(
-            *(place, tokenizer, "the tokenizer", quantizer, "its quantizer"),
-            ("patch_size", "lead_names", "sampling_rate"),
-        )
+        _refuse_different(place, tokenizer, "the tokenizer", quantizer, "its quantizer", PATCH_FIELDS)
         if isinstance(config, AnyECGConfig):
-            _refuse_different(
-                place, config, "the model", quantizer, "its quantizer", ("codebook_size", "num_quantizers")
-            )
+            _refuse_different(place, config, "the model", quantizer, "its quantizer", CODE_FIELDS)
 
 
 def kind_of(folder: Path, place: str) -> str:
@@ -274,16 +270,13 @@ def _refuse_unclean(place: str, name: str, expected: Shapes, known: Shapes, foun
 
 
 def _refuse_different(place: str, one: Any, name: str, other: Any, other_name: str, fields: tuple[str, ...]) -> None:
-    for field in fields:
-        values = [getattr(holder, field, None) for holder in (one, other)]
-        values = [list(value) if isinstance(value, (list, tuple)) else value for value in values]
-        if values[0] != values[1]:
-            raise HubError(
-                place,
-                f"`{field}` of {name} and {other_name} to agree",
-                f"{values[0]!r} and {values[1]!r}",
-                "They are of different checkpoints: put those together that were trained together.",
-            )
+    for field in mismatches(one, other, fields):
+        raise HubError(
+            place,
+            f"`{field}` of {name} and {other_name} to agree",
+            f"{getattr(one, field)!r} and {getattr(other, field)!r}",
+            "They are of different checkpoints: put those together that were trained together.",
+        )
 
 
 __all__ = ["check_agreement", "check_checkpoint", "kind_of", "read_config"]

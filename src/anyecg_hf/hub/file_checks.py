@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from anyecg_hf.hub.hub_errors import HubError
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import PICKLE_SUFFIXES
 
-_PICKLE_SUFFIXES = {
-    *(".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".npy", ".npz", ".h5", ".keras"),
-}
+# Formats beside the usual ones that are, or may hold, a pickle.
+_PICKLE_SUFFIXES = {*PICKLE_SUFFIXES, ".dill", ".npy", ".npz", ".h5", ".keras"}
 _WHY = "a pickle runs whatever code it holds as soon as it is loaded"
 _ADVICE = f"Only safetensors: {_WHY}. Load it where you trust it, and save it with `save_pretrained`."
 

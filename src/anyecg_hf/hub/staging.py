@@ -13,7 +13,6 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
 from anyecg_hf.hub.card_checks import check_card
 from anyecg_hf.hub.card_facts import CardFacts, load_card_facts
 from anyecg_hf.hub.card_models import is_hub_name
@@ -24,6 +23,7 @@ from anyecg_hf.hub.file_checks import refuse_odd_names, refuse_pickle_content, r
 from anyecg_hf.hub.hub_errors import HubError
 from anyecg_hf.hub.remote_code import add_remote_code, code_files
 from anyecg_hf.models.anyecg import AnyECGTokenizer
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import refuse_path_to_nothing
 from anyecg_hf.training.adapters import ADAPTER_FILE, save_adapted
 
 CARD_FILE = "README.md"

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from transformers import BatchFeature
 
-from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
 from anyecg_hf.models.anyecg import (
     AnyECGForSequenceClassification,
     AnyECGModel,
@@ -28,6 +27,7 @@ from anyecg_hf.models.anyecg import (
     ECGWindow,
     RecordStatistics,
 )
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import refuse_path_to_nothing
 from anyecg_hf.models.anyecg.compatibility_anyecg import check_tokenizer_matches
 from anyecg_hf.models.anyecg.modeling_anyecg_tasks import class_probabilities
 from anyecg_hf.models.anyecg.windowing_anyecg import (

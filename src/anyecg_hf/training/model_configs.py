@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 
-from anyecg_hf.checkpoint_paths import is_path_to_nothing
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGQuantizerConfig, AnyECGTokenizer
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import is_path_to_nothing
 from anyecg_hf.training.codes import weights_digest
 
 ModelConfig = TypeVar("ModelConfig", AnyECGConfig, AnyECGQuantizerConfig)

@@ -16,7 +16,7 @@ from tests.models.tiny import tiny_config, tiny_quantizer_config
 from transformers import AutoFeatureExtractor, AutoModel
 
 from anyecg_hf import AnyECGConfig, AnyECGModel, AnyECGRhythmQuantizer, AnyECGTokenizer
-from anyecg_hf.models.anyecg.checkpoint_files_anyecg import loading
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import is_path_to_nothing, loading, refuse_path_to_nothing
 
 OPENED = []
 
@@ -243,3 +243,26 @@ def test_the_files_themselves_can_be_named_as_in_transformers(checkpoint: Path):
     assert AnyECGConfig.from_pretrained(checkpoint / "config.json").patch_size == 75
     assert AnyECGTokenizer.from_pretrained(checkpoint / "preprocessor_config.json").patch_size == 75
     assert AutoFeatureExtractor.from_pretrained(checkpoint).patch_size == 75
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working folder with a checkpoint and a file in it."""
+    (tmp_path / "runs" / "final").mkdir(parents=True)
+    (tmp_path / "notes").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", ["/nowhere/final", "runs/quantizer/final", "./final", "../final", "notes"])
+def test_paths_at_which_there_is_no_folder_are_refused(here, path):
+    assert is_path_to_nothing(path)
+    with pytest.raises(FileNotFoundError, match=r"^there is no checkpoint folder .*(final|notes)\.$"):
+        refuse_path_to_nothing(path)
+
+
+@pytest.mark.parametrize("name", ["runs", "runs/final", "./runs/final", "org/anyecg-xl", "anyecg-xl"])
+def test_folders_and_what_can_be_a_name_on_the_hub_are_not(here, name):
+    assert not is_path_to_nothing(name)
+    refuse_path_to_nothing(name)
+    refuse_path_to_nothing(here / "runs")

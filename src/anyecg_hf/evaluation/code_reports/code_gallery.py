@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyecg_hf.checkpoint_paths import refuse_path_to_nothing
 from anyecg_hf.corpora.label_sets import arrhythmia_labels
 from anyecg_hf.models.anyecg import AnyECGRhythmQuantizer, AnyECGTokenizer, CleanedECG, ECGWindow
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import refuse_path_to_nothing
 from anyecg_hf.models.anyecg.windowing_anyecg import window_spans
 from anyecg_hf.pipelines.record_analysis import LONG_RECORD_S
 from anyecg_hf.plotting.code_statistics import CodeStatistics, CodeSummary
