@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures the embedded checkpoint on PTB-XL fold 9 and writes its results and its card.
 
-    python examples/evaluate_anyecg_tiny.py DATA_ROOT --run runs/anyecg-tiny
-    python examples/evaluate_anyecg_tiny.py DATA_ROOT --subgroups  # of the stored weights, without the run folder
+    python -m examples.evaluate_anyecg_tiny DATA_ROOT --run runs/anyecg-tiny
+    python -m examples.evaluate_anyecg_tiny DATA_ROOT --subgroups  # of the stored weights, without the run folder
+    python -m examples.evaluate_anyecg_tiny --card  # nothing is measured
 
 Writes `results.json` and `README.md` into the checkpoint's folder, and the whole tables of the superclasses and of
 missing leads, with plots, into the run folder. Fold 9 is scored here only. The run folder is that of
@@ -65,6 +66,13 @@ def measure(data_root: Path, checkpoint: Path, run: Path, cache_dir: str | None)
         **measure_codes(config, checkpoint, stages),
         "superclasses": class_table(evaluate(config)),
         "lead_reconstruction": lead_table(evaluate_lead_reconstruction(leads)),
+        **describe_folder(checkpoint),
+    }
+
+
+def describe_folder(checkpoint: Path) -> dict[str, Any]:
+    """What the card states of the folder itself, without measuring anything."""
+    return {
         "training_records_by_corpus": count_records(checkpoint),
         **describe_checkpoint(checkpoint),
         "stored_bytes": sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file()),
@@ -124,15 +132,23 @@ def count_records(checkpoint: Path) -> dict[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data_root", type=Path, help="folder of the corpora's folders")
+    parser.add_argument("data_root", type=Path, nargs="?", help="folder of the corpora's folders")
     parser.add_argument("--checkpoint", type=Path, default=Path(TINY), help="what to measure")
     parser.add_argument("--run", type=Path, default=Path("runs/anyecg-tiny"), help="its run folder")
     parser.add_argument("--subgroups", action="store_true", help="measure subgroups only, and add them to the results")
+    parser.add_argument(
+        "--card", action="store_true", help="measure nothing: describe the folder again, write the card"
+    )
     parser.add_argument("--cache-dir", help="where prepared records are kept")
     arguments = parser.parse_args()
+    if arguments.data_root is None and not arguments.card:
+        parser.error("measuring needs data_root; without it there is --card.")
     transformers.logging.set_verbosity_warning()
     datasets.disable_progress_bars()
-    if arguments.subgroups:
+    if arguments.card:
+        results = json.loads((arguments.checkpoint / "results.json").read_text())
+        results |= describe_folder(arguments.checkpoint)
+    elif arguments.subgroups:
         folder = arguments.run / "evaluation" / "subgroups"
         results = measure_subgroups(arguments.data_root, arguments.checkpoint, folder, arguments.cache_dir)
     else:
