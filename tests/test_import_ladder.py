@@ -20,7 +20,7 @@ SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 # those below; imports inside functions count.
 LADDER = (
     (
-        *("version", "code_counts"),
+        *("version", "environment", "code_counts"),
         *("models.anyecg.requirements_anyecg", "models.anyecg.presets_anyecg", "models.anyecg.limits_anyecg"),
         *("models.anyecg.compatibility_anyecg", "models.anyecg.checkpoint_files_anyecg"),
         *("models.anyecg.configuration_anyecg", "models.anyecg.config_files_anyecg"),

@@ -3,6 +3,7 @@
 """Cards of what people train: a quantizer, a backbone, a fine-tuned model, an adapter, each from its run folder."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -101,6 +102,7 @@ def test_the_stages_on_the_way_are_told(cards):
     for name, number in (("quantizer", 1), ("pretraining", 2), ("finetuning", 3), ("adapter", 3)):
         part = cards[name].partition("## What the weights have seen")[2].partition("## Results")[0]
         assert part.count("file `records.parquet`") == number
+    assert re.search(rf"\| quantizer \| [0-9.]+ s \| CPU, {os.cpu_count()} cores \|", cards["finetuning"])
     assert "| fine-tuning: labels | at most 3 | AdamW" in cards["finetuning"]
     assert "| fine-tuning: labels (lora) | at most 3 | AdamW" in cards["adapter"]
     assert "file `validation.parquet`" in cards["finetuning"] and "validation.parquet" not in cards["pretraining"]

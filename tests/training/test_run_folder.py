@@ -13,6 +13,7 @@ from tests.training import test_long_records
 from tests.training.small_runs import CLASSES, SmallRuns, train, write_backbone, write_tokenizer
 from tests.training.written_sources import write_source
 
+from anyecg_hf.environment import machine_kind
 from anyecg_hf.training.config_files import load_config
 from anyecg_hf.training.configs import PretrainingConfig
 from anyecg_hf.training.run_folder import RunFolder, library_versions
@@ -42,8 +43,9 @@ class TestOpen:
     def test_the_configuration_is_read_back_as_it_was(self, folder, config):
         assert load_config(PretrainingConfig, folder.path / "config.yaml") == config
 
-    def test_versions_are_noted(self, folder):
-        assert json.loads((folder.path / "versions.json").read_text()) == library_versions()
+    def test_versions_are_noted(self, folder, config):
+        noted = json.loads((folder.path / "versions.json").read_text())
+        assert noted == {**library_versions(), "machine": machine_kind(config.run.device)}
         assert library_versions()["torch"] == torch.__version__
         assert {"python", "anyecg_hf", "transformers", "accelerate", "datasets", "numpy"} <= library_versions().keys()
 
@@ -52,7 +54,8 @@ class TestOpen:
         config.resume = True
         RunFolder(config).open()
         assert caplog.text == ""
-        (folder.path / "versions.json").write_text(json.dumps({**library_versions(), "torch": "1.0"}))
+        noted = json.loads((folder.path / "versions.json").read_text())
+        (folder.path / "versions.json").write_text(json.dumps({**noted, "torch": "1.0"}))
         RunFolder(config).open()
         assert f"other weights: torch was '1.0' and is {torch.__version__!r} now" in caplog.text
 

@@ -3,11 +3,12 @@
 """`anyecg env`: versions and devices, for bug reports."""
 
 import argparse
-import importlib.metadata
 import json
 import platform
 
 import torch
+
+from anyecg_hf.environment import installed_versions
 
 LIBRARIES = (
     *("anyecg-hf", "torch", "transformers", "huggingface-hub", "safetensors", "numpy", "scipy", "PyWavelets"),
@@ -33,11 +34,7 @@ def run(options: argparse.Namespace) -> int:
         "cpu threads": torch.get_num_threads(),
     }
     facts["cuda"] = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
-    for name in LIBRARIES:
-        try:
-            facts[name] = torch.__version__ if name == "torch" else importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            facts[name] = "not installed"
+    facts |= {**dict.fromkeys(LIBRARIES, "not installed"), **installed_versions(LIBRARIES)}
     if options.json:
         print(json.dumps(facts, indent=2))
     else:

@@ -12,6 +12,7 @@ import yaml
 
 from anyecg_hf.corpora import CORPORA
 from anyecg_hf.training.record_lists import run_lineage
+from anyecg_hf.training.run_folder import MACHINE_FIELD
 
 # Where things lay on the machine that trained.
 _PLACES = ("output_dir", "resume", "tokenizer", "checkpoint")
@@ -195,7 +196,7 @@ def stage_summary(provenance: Mapping[str, Any]) -> StageSummary:
         ),
         code_weight=settings["code_weight"] if has_codes and "task" in settings else 0.0,
         duration=_duration(provenance["training_s"]) if "training_s" in provenance else NOT_RECORDED,
-        machine=_machine(run["device"], provenance["versions"]["torch"]),
+        machine=_machine(run["device"], provenance["versions"]),
     )
 
 
@@ -249,8 +250,10 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def _machine(device: str, torch_version: str) -> str:
-    return "CPU" if device == "cpu" or torch_version.endswith("+cpu") else NOT_RECORDED
+def _machine(device: str, versions: Mapping[str, str]) -> str:
+    if MACHINE_FIELD in versions:
+        return versions[MACHINE_FIELD]
+    return "CPU" if device == "cpu" or versions["torch"].endswith("+cpu") else NOT_RECORDED
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ import errno
 import json
 import logging
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shutil import copytree
 from typing import Any, TextIO
 
 import yaml
 
+from anyecg_hf.environment import installed_versions, machine_kind
 from anyecg_hf.training.checkpoints import replace_file, replace_folder
 from anyecg_hf.training.config_files import different_fields, save_config
 from anyecg_hf.training.configs import TrainingConfig
@@ -32,6 +32,7 @@ _FREE_FIELDS = (
     *("run.save_every", "run.keep", "run.log_every", "run.trackers", "run.plots", "run.peak_tflops"),
 )
 _PARENT = "parent_sha256"  # a field of `DataFacts`
+MACHINE_FIELD = "machine"  # beside versions
 _LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "peft", "numpy", "scipy", "pywavelets", "safetensors")
 
 
@@ -68,7 +69,7 @@ class RunFolder:
         file = self.path / "config.yaml"
         if not self.data_facts.exists() and not self.checkpoints.exists():
             save_config(self.config, file)
-            _write_json(self.path / "versions.json", library_versions())
+            _write_json(self.path / "versions.json", self._versions())
             return
         if not self.config.resume:
             raise ValueError(
@@ -109,11 +110,16 @@ class RunFolder:
                 f"{self.path} is a run with other settings: {_listed(odd)}. Pass those, or another `output_dir`."
             )
 
+    def _versions(self) -> dict[str, str]:
+        return {**library_versions(), MACHINE_FIELD: machine_kind(self.config.run.device)}
+
     def _compare_versions(self, before: dict[str, str]) -> None:
-        found = different_fields(before, library_versions())
+        found = different_fields(before, self._versions())
         if found:
             logger.warning(
-                "%s was started with other versions, and may end with other weights: %s", self.path, _listed(found)
+                "%s was started with other versions or on another machine, and may end with other weights: %s",
+                self.path,
+                _listed(found),
             )
 
     def write_data_facts(self, facts: dict[str, Any]) -> None:
@@ -191,13 +197,7 @@ class RunFolder:
 
 def library_versions() -> dict[str, str]:
     """Versions of Python, of this package and of the libraries that a training runs with, as far as installed."""
-    found = {"python": platform.python_version(), "anyecg_hf": __version__}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), "anyecg_hf": __version__, **installed_versions(_LIBRARIES)}
 
 
 def _listed(odd: dict[str, tuple[Any, Any]]) -> str:
@@ -219,4 +219,4 @@ def _write_json(path: Path, content: Any) -> None:
     replace_file(path, json.dumps(content, indent=1) + "\n")
 
 
-__all__ = ["RunFolder", "library_versions"]
+__all__ = ["MACHINE_FIELD", "RunFolder", "library_versions"]

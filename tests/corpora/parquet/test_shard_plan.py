@@ -118,7 +118,7 @@ class TestPlan:
         assert plan_of(georgia(root, leads=["II"])).differences(known) == ["options"]
         assert plan_of(georgia(root), shard_mb=400).differences(known) == ["shard_mb"]
 
-        monkeypatch.setattr(shard_plan, "version", lambda name: "0.0")
+        monkeypatch.setattr(shard_plan, "installed_versions", lambda names: dict.fromkeys(names, "0.0"))
         assert plan_of(georgia(root)).differences(known) == ["versions"]
         monkeypatch.undo()
 
@@ -137,13 +137,3 @@ class TestPlan:
     def test_a_size_that_is_none_is_refused(self, tmp_path, shard_mb):
         with pytest.raises(ValueError, match="`shard_mb` must be a positive number of megabytes, got"):
             plan_of(georgia(write_georgia(tmp_path / "corpus", 1)), shard_mb=shard_mb)
-
-
-def test_the_libraries_are_those_that_are_installed(monkeypatch):
-    def version(name: str) -> str:
-        if name == "h5py":
-            raise shard_plan.PackageNotFoundError(name)
-        return "1.0"
-
-    monkeypatch.setattr(shard_plan, "version", version)
-    assert shard_plan.library_versions() == {name: "1.0" for name in shard_plan.LIBRARIES if name != "h5py"}

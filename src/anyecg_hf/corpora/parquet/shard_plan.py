@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
+from ...environment import installed_versions
 from ...records.addresses import parse_address
 from ..building import SPLITS, ECGCorpusBuilder
 from ..entries import CorpusEntry
@@ -173,7 +173,7 @@ def plan_shards(
         schema_version=SCHEMA_VERSION,
         label_tables_version=LABEL_TABLES_VERSION,
         parquet=parquet,
-        versions=library_versions(),
+        versions=installed_versions(LIBRARIES),
         shard_mb=shard_mb,
         parquet_per_source_byte=parquet_per_source_byte,
         shards=tuple(shards),
@@ -231,17 +231,6 @@ def builder_options(builder: ECGCorpusBuilder) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of `LIBRARIES`, of those that are installed."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def _digest(entries: Iterable[CorpusEntry]) -> str:
     digest = hashlib.sha256()
     for entry in entries:
@@ -255,7 +244,6 @@ __all__ = [
     "ShardPlan",
     "builder_options",
     "divide",
-    "library_versions",
     "plan_shards",
     "source_sizes",
 ]

@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ...environment import installed_versions
 from ...records import RecordError
 from ..building import ECGCorpusBuilder
 from ..downloads.download_errors import storing
 from ..entries import CorpusEntry
 from ..files import CorpusFiles
 from ..preparation_report import ReportLine
-from .shard_plan import PlannedShard, library_versions
+from .shard_plan import LIBRARIES, PlannedShard
 from .shard_rows import open_writer, row_groups
 
 DATA_FOLDER, SUMMARY_FOLDER, PARTIAL_FOLDER = "data", "preparation", ".partial"
@@ -286,7 +287,7 @@ def _rows(task: ShardTask, lines: list[ReportLine], counts: RowCounts) -> Iterat
 
 
 def _check_versions(task: ShardTask) -> None:
-    found = library_versions()
+    found = installed_versions(LIBRARIES)
     if found != task.versions:
         differing = [
             f"{name} {found.get(name, 'none')} in place of {task.versions.get(name, 'none')}"

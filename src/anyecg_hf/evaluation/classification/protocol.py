@@ -13,11 +13,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
+from ...environment import installed_versions
 from ...training.config_files import parse_config
 from ...training.label_tasks import label_task
 from ...training.run_folder import library_versions
@@ -154,7 +154,7 @@ def _results(
             "main_figure": protocol.main,
         },
         "settings": dataclasses.asdict(config),
-        "versions": {**library_versions(), **_version_of("scikit-learn")},
+        "versions": {**library_versions(), **installed_versions(["scikit-learn"])},
         "models": models.describe(),
         "data": {name: getattr(data, name).describe(data.task.class_names) for name in ("train", "validation", "test")},
         "dropped_training_records": data.facts.dropped,
@@ -223,13 +223,6 @@ def _reliability(protocol: Protocol, labels: np.ndarray, said: Sequence[np.ndarr
         "mean_probabilities": [None if np.isnan(value) else value for value in curve.mean_probabilities.tolist()],
         "shares": [None if np.isnan(value) else value for value in curve.shares.tolist()],
     }
-
-
-def _version_of(library: str) -> dict[str, str]:
-    try:
-        return {library: version(library)}
-    except PackageNotFoundError:
-        return {}
 
 
 class _Clock:
