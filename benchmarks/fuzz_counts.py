@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts what happens to thousands of broken files: read, or an error of ours, in how much memory and time.
 
-    python benchmarks/fuzz_counts.py --examples 20000 --seed 1
+    python -m benchmarks.fuzz_counts --examples 20000 --seed 1
 
 Every kind of file has a process of its own, with an upper bound for its address space, and draws its files by the seed.
 The table goes into docs/reliability.md. `tests/test_fuzz.py` is the same with few files, always the same ones.
