@@ -36,8 +36,7 @@ class Count:
         name (`str`): The kind.
         outcomes (`dict[str, int]`): `"read"` or the name of the error -> number of files.
         failures (`dict[str, str]`): What was none of our errors -> the file that did it.
-        most_bytes (`int`), resident_bytes (`int`): Largest peak of one file in Python and NumPy; growth of the whole
-            process over all of them.
+        most_bytes (`int`), resident_bytes (`int`): Growth of the process over one file at most, and over all of them.
         most_seconds (`float`): Of one file.
     """
 
@@ -146,8 +145,8 @@ def write(counts: list[Count], arguments: argparse.Namespace, document: Path) ->
             f"{total:,} broken files of {len(counts)} kinds, drawn by seed {arguments.seed}; {failures} kinds of errors"
             " that are not ours (a crash of the process counts as one). The address space was bounded at"
             f" {MOST_ADDRESSES >> 30} GiB. {libraries}.",
-            'The first figure of "most memory" is the largest peak of one file in Python and NumPy, the second how much'
-            " the whole process grew over all of them. Times are of a shared machine.",
+            'The first figure of "most memory" is how much the process grew at most over one file, libraries in C'
+            " included, the second over all of them. Times are of a shared machine.",
             table(counts),
             END,
         ]

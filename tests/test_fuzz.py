@@ -5,10 +5,15 @@
 `benchmarks/fuzz_counts.py` tries many more, others at every seed.
 """
 
+import mmap
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import nothing
 from tests.fuzzing.targets import TARGETS
-from tests.fuzzing.watching import Target, Watch
+from tests.fuzzing.watching import MOST_BYTES, Target, Watch
 
 EXAMPLES = 60
 
@@ -36,3 +41,14 @@ def test_a_broken_file_is_read_or_raises_an_error_of_ours(target: Target, tmp_pa
     read()
     assert sum(watch.outcomes.values()) >= EXAMPLES
     assert len(watch.outcomes) > 1, f"nothing but {watch.outcomes}: these examples break nothing, or all the same"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process grew by")
+def test_memory_that_python_does_not_see_counts(tmp_path):
+    def read(folder: Path) -> None:
+        with mmap.mmap(-1, MOST_BYTES + (64 << 20)) as block:
+            block[:: mmap.PAGESIZE] = bytes(len(block) // mmap.PAGESIZE)
+
+    target = Target("greedy", "file", lambda folder: [], lambda contents: nothing(), read, (ValueError,))
+    with pytest.raises(AssertionError, match=r"3\d{8} bytes for a file of 3"):
+        Watch().read(target, tmp_path, b"abc")

@@ -35,6 +35,11 @@ def test_every_lead_has_its_own_calibration_and_marker():
     np.testing.assert_array_equal(signal.to_millivolts(), expected)
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_no_float32_can_hold_is_infinite_and_no_library_grumbles():
+    np.testing.assert_array_equal(stored(np.array([1e300, -1e300, 1.0])).to_millivolts(), [[np.inf, -np.inf, 1.0]])
+
+
 @pytest.mark.parametrize("dtype", STORED_DTYPES)
 def test_samples_that_are_millivolts_already_are_copied_and_not_calculated(dtype):
     samples = np.array([[3, -1]], dtype=dtype)

@@ -113,7 +113,8 @@ class StoredSignal:
     def to_millivolts(self) -> np.ndarray:
         """
         Returns:
-            `np.ndarray` of shape `(leads, samples)`, float32: mV, NaN where samples are missing. Always a copy.
+            `np.ndarray` of shape `(leads, samples)`, float32: mV, NaN where samples are missing, infinite where
+            a number is too large for a float32 (cleaning refuses such a lead by its name). Always a copy.
         """
         signal_mv = np.empty(self.samples.shape, dtype=np.float32)
         calibration = zip(self.gain, self.baseline, self.lead_factors, self.missing, strict=True)
@@ -124,7 +125,8 @@ class StoredSignal:
                 samples -= baseline
                 samples /= gain
                 samples *= factor
-            signal_mv[lead] = samples
+            with np.errstate(over="ignore", invalid="ignore"):
+                signal_mv[lead] = samples
             if missing is not None:
                 signal_mv[lead, self.samples[lead] == missing] = np.nan
         return signal_mv
