@@ -88,6 +88,8 @@ def test_a_header_in_latin_1_keeps_its_micro_sign(tmp_path):
         (["a 1 500 5000", "a.dat 16 1e999/mV 16 0 0 0 0 I"], "expected a finite gain"),
         (["a/2 1 500 5000", "b 5000"], "expected 2 segment lines, as its first line says, found 1"),
         (["a/1 1 500 5000", "b many"], "expected a WFDB segment line 'record samples', found 'b many'"),
+        (["a 1 500 5000", f"{'a' * 300} 16 1000/mV 16 0 0 0 0 I"], "names of files of at most 250 bytes, found 300"),
+        (["a/1 1 500 5000", f"{'a' * 300} 5000"], "names of files of at most 250 bytes, found 300"),
     ],
 )
 def test_a_corrupt_header_is_an_error_that_shows_the_damage(tmp_path, lines, message):

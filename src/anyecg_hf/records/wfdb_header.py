@@ -17,6 +17,8 @@ from .formats import check_expansion
 
 # What WFDB takes for a gain that is absent or 0 ("not calibrated").
 DEFAULT_GAIN = 200.0
+# What every file system takes, with an ending.
+_MOST_NAME_BYTES = 250
 # Name of a signal file that does not exist, and of a segment without signals.
 NULL_NAME = "~"
 
@@ -267,6 +269,8 @@ def _check_is_local(path: Path, name: str) -> None:
             f"{name!r}",
             "Nothing else was read. If you trust the record, put its files into one folder and mend the header.",
         )
+    if len(name.encode()) > _MOST_NAME_BYTES:
+        raise RecordError(path, f"names of files of at most {_MOST_NAME_BYTES} bytes", f"{len(name.encode())} bytes")
 
 
 def check_signal_files(header: WFDBHeader) -> int:
