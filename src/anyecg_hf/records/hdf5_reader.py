@@ -13,7 +13,7 @@ import numpy as np
 from .addresses import Address, find_row, list_addresses, parse_address
 from .errors import RecordError, TruncatedFileError, UnsafeHeaderError
 from .formats import ReadOptions, RecordFormat, check_expansion, optional_package, read_head, warn
-from .hdf5_texts import check_attribute_text, check_dataset_texts
+from .hdf5_texts import read_attribute, read_text_dataset
 from .record import shape_mismatch
 from .source import ArraySource, RecordFacts, RecordSource
 from .stated_fields import FIELD_NAMES, StatedFields, as_plain
@@ -278,9 +278,8 @@ def _open_tracing(address: Address, file: "h5py.File", options: ReadOptions, sou
 
 
 def _exam_ids(path: Path, file: "h5py.File") -> tuple[str, ...]:
-    dataset = _dataset(path, file, _EXAM_IDS, kinds="iuSO")
-    check_dataset_texts(path, dataset)
-    values = np.asarray(_read_raw(dataset, ()))
+    with _decoding(path):
+        values = np.asarray(read_text_dataset(path, _dataset(path, file, _EXAM_IDS, kinds="iuSO")))
     if values.ndim != 1:
         raise RecordError(path, f"a list of identifiers in {_EXAM_IDS!r}", f"shape {values.shape}")
     return tuple(map(str, as_plain(values)))
@@ -342,10 +341,7 @@ def _stated(path: Path, file: "h5py.File", dataset: "h5py.Dataset") -> StatedFie
     """What the attributes of the dataset and of the file state."""
     values: dict[str, Any] = {}
     for name in FIELD_NAMES:
-        holders = [holder for holder in (dataset, file) if name in holder.attrs]
-        for holder in holders:
-            check_attribute_text(path, holder, name)
-        found = [as_plain(holder.attrs[name]) for holder in holders]
+        found = [as_plain(read_attribute(path, holder, name)) for holder in (dataset, file) if name in holder.attrs]
         if len(found) == 2 and found[0] != found[1]:
             raise RecordError(path, f"one {name!r}", f"{found[0]!r} at the dataset and {found[1]!r} at the file")
         if found:

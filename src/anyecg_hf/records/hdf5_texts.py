@@ -1,18 +1,22 @@
 # Copyright 2026 The anyecg_hf authors.
 # SPDX-License-Identifier: Apache-2.0
 """
-Texts of variable length in HDF5 files. A file states the length of each, and libhdf5 asks for so much memory, up to
-4 GiB, before it looks whether the text is there. So the lengths are read here first, from the bytes themselves (HDF5
-File Format Specification, version 3.0, sections IV.A.1 and IV.A.2.m).
+Texts of variable length in HDF5 files, read without libhdf5: it makes room for the length that a file states, up to
+4 GiB, before it looks whether the text is there, and never comes back from a heap whose objects have no size. The rest
+of a file is its business. (HDF5 File Format Specification, version 3.0, sections III.E, IV.A.1 and IV.A.2.m.)
 """
 
+import math
 import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
 
 from .errors import RecordError
+from .formats import check_expansion
 
 if TYPE_CHECKING:
     import h5py
@@ -21,23 +25,27 @@ _CONTINUATION, _ATTRIBUTE = 0x10, 0x0C
 _IS_SHARED = 0x02  # a flag of messages whose content lies elsewhere
 # More blocks than any header has; a file may make them go round in circles.
 _MOST_BLOCKS = 1000
-_VERSION_2, _BLOCK_2 = b"OHDR", b"OCHK"
-# Of a text: its length, and where it lies.
+_VERSION_2, _BLOCK_2, _HEAP = b"OHDR", b"OCHK", b"GCOL"
+# Of a text: its length, the heap that it lies in, and which of the heap's objects it is.
 _DESCRIPTOR = struct.Struct("<IQI")
+# Of a heap's object: its number, references, nothing, its length.
+_HEAP_OBJECT = struct.Struct("<HHIQ")
 
 
-def check_attribute_text(path: Path, holder: "h5py.HLObject", name: str) -> None:
+def read_attribute(path: Path, holder: "h5py.HLObject", name: str) -> Any:
     """
-    Checks the lengths that an attribute's texts state.
+    An attribute, as h5py gives it.
 
     Args:
         path (`Path`): The file.
         holder (`h5py.Dataset` or `h5py.File`): What has the attribute.
         name (`str`): Its name.
 
+    Returns:
+        What `holder.attrs[name]` does: a text, a number or an array of them.
+
     Raises:
-        [`RecordError`]: if a text would be longer than the file, is a sequence of anything else, or lies where only
-            newer files have attributes.
+        [`RecordError`]: if it is a list of lists or a table, or its texts are not where they should be.
     """
     import h5py
 
@@ -46,27 +54,27 @@ def check_attribute_text(path: Path, holder: "h5py.HLObject", name: str) -> None
     is_text = h5py.check_string_dtype(dtype) is not None
     if dtype.kind == "V" or (h5py.check_vlen_dtype(dtype) is not None and not is_text):
         raise RecordError(path, f"a text, a number or a list of them in {name!r}", f"dtype {dtype}")
-    if not _is_variable(dtype):
-        return
+    if not _is_variable(dtype) or attribute.shape is None:
+        return holder.attrs[name]
     with path.open("rb") as file:
-        blocks = _Blocks(file, base=holder.file.userblock_size)
+        blocks = _Blocks(path, file, base=holder.file.userblock_size)
         attributes = _attributes(blocks, h5py.h5o.get_info(holder.id).addr)
         found = next((data for label, data in attributes if label == name.encode()), None)
-    count = attribute.get_space().get_simple_extent_npoints()
-    if found is None or len(found) < count * _DESCRIPTOR.size:
-        raise RecordError(
-            path,
-            f"{name!r} in the header of its object",
-            "a text of variable length elsewhere",
-            "Write it as a text of fixed length (NumPy's `S`).",
-        )
-    _check_lengths(path, name, found[: count * _DESCRIPTOR.size])
+        if found is None:
+            raise RecordError(
+                path,
+                f"{name!r} in the header of its object",
+                "a text of variable length elsewhere",
+                "Write it as a text of fixed length (NumPy's `S`).",
+            )
+        texts = _texts(blocks, name, found, attribute.shape)
+    return texts if attribute.shape else texts.item()
 
 
-def check_dataset_texts(path: Path, dataset: "h5py.Dataset") -> None:
-    """As [`check_attribute_text`], for a dataset of texts; of those in chunks, variable length is refused."""
+def read_text_dataset(path: Path, dataset: "h5py.Dataset") -> Any:
+    """As [`read_attribute`], for a dataset of texts or numbers; of texts in chunks, variable length is refused."""
     if not _is_variable(dataset.dtype):
-        return
+        return dataset[()]
     offset = dataset.id.get_offset()
     if offset is None:
         raise RecordError(
@@ -76,37 +84,74 @@ def check_dataset_texts(path: Path, dataset: "h5py.Dataset") -> None:
             "Write them as NumPy's `S`, or as whole numbers.",
         )
     with path.open("rb") as file:
-        file.seek(offset)
-        _check_lengths(path, dataset.name, file.read(dataset.size * _DESCRIPTOR.size))
+        blocks = _Blocks(path, file, base=dataset.file.userblock_size)
+        descriptors = blocks.read(offset - blocks.base, dataset.size * _DESCRIPTOR.size)
+        return _texts(blocks, dataset.name, descriptors, dataset.shape)
 
 
-def _is_variable(dtype: object) -> bool:
+def _is_variable(dtype: np.dtype) -> bool:
     import h5py
 
     text = h5py.check_string_dtype(dtype)
     return text is not None and text.length is None
 
 
-def _check_lengths(path: Path, name: str, descriptors: bytes) -> None:
-    n_bytes = path.stat().st_size
-    for length, _, _ in _DESCRIPTOR.iter_unpack(descriptors[: len(descriptors) // _DESCRIPTOR.size * _DESCRIPTOR.size]):
-        if length > n_bytes:
-            raise RecordError(
-                path, f"a text in {name!r} of at most the file's {n_bytes} bytes", f"{length}", "The file is corrupt."
-            )
-
-
 class _Blocks:
     """Pieces of a file, of which no more is read than there is; addresses are counted from `base`."""
 
-    def __init__(self, file: BinaryIO, base: int):
-        self._file, self._base = file, base
-        self._n_bytes = file.seek(0, os.SEEK_END)
+    def __init__(self, path: Path, file: BinaryIO, base: int):
+        self.path, self.base = path, base
+        self._file = file
+        self.n_bytes = file.seek(0, os.SEEK_END)
 
     def read(self, address: int, n_bytes: int) -> bytes:
-        start = min(self._base + address, self._n_bytes)
+        start = min(self.base + address, self.n_bytes)
         self._file.seek(start)
-        return self._file.read(min(n_bytes, self._n_bytes - start))
+        return self._file.read(min(n_bytes, self.n_bytes - start))
+
+
+def _texts(blocks: _Blocks, name: str, descriptors: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    """Texts by what says how long they are and where they lie."""
+    n_bytes = math.prod(shape) * _DESCRIPTOR.size
+    if len(descriptors) < n_bytes:
+        raise RecordError(blocks.path, f"{n_bytes} bytes that say where {name!r} is", f"{len(descriptors)}")
+    places = list(_DESCRIPTOR.iter_unpack(descriptors[:n_bytes]))
+    check_expansion(blocks.path, f"texts in {name!r}", sum(length for length, _, _ in places), blocks.n_bytes)
+    heaps = _heaps(blocks, {address for length, address, _ in places if length})
+    texts = np.empty(len(places), dtype=object)
+    for number, (length, address, index) in enumerate(places):
+        content = heaps[address].get(index, b"") if length else b""
+        if len(content) < length:
+            raise RecordError(
+                blocks.path, f"a text of length {length} in {name!r}", f"one of {len(content)}", "The file is corrupt."
+            )
+        texts[number] = content[:length].partition(b"\0")[0].decode("utf-8", "surrogateescape")
+    return texts.reshape(shape)
+
+
+def _heaps(blocks: _Blocks, addresses: set[int]) -> dict[int, dict[int, bytes]]:
+    """Contents of global heaps by address and number; what is no heap has none."""
+    heads = {address: blocks.read(address, 16) for address in addresses}
+    sizes = {
+        address: int.from_bytes(head[8:], "little") if head.startswith(_HEAP) else 0 for address, head in heads.items()
+    }
+    if sum(sizes.values()) > blocks.n_bytes:
+        raise RecordError(
+            blocks.path, f"heaps within the file's {blocks.n_bytes} bytes", f"{sum(sizes.values())}", "It is corrupt."
+        )
+    return {address: _heap_objects(blocks.read(address, size)) for address, size in sizes.items()}
+
+
+def _heap_objects(heap: bytes) -> dict[int, bytes]:
+    place, found = 16, {}
+    while place + _HEAP_OBJECT.size <= len(heap):
+        index, _, _, size = _HEAP_OBJECT.unpack_from(heap, place)
+        if index == 0:  # what is left free
+            break
+        place += _HEAP_OBJECT.size
+        found[index] = heap[place : place + size]
+        place += size + -size % 8
+    return found
 
 
 def _attributes(blocks: _Blocks, address: int) -> Iterator[tuple[bytes, bytes]]:
@@ -154,4 +199,4 @@ def _next_block(address: int, n_bytes: int, is_new: bool) -> tuple[int, int]:
     return (address + len(_BLOCK_2), max(0, n_bytes - len(_BLOCK_2) - 4)) if is_new else (address, n_bytes)
 
 
-__all__ = ["check_attribute_text", "check_dataset_texts"]
+__all__ = ["read_attribute", "read_text_dataset"]
