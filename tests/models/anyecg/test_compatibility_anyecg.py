@@ -206,3 +206,12 @@ def test_a_quantizer_is_no_backbone_and_the_other_way_round(tmp_path: Path):
         AnyECGModel.from_pretrained(tmp_path / "quantizer")
     with pytest.raises(ValueError, match="of a 'anyecg' model, but AnyECGQuantizerConfig is for 'anyecg_quantizer'"):
         AnyECGQuantizerConfig.from_pretrained(tmp_path / "model")
+
+
+def test_a_place_without_a_config_is_not_all_defaults(checkpoint, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for config_class in (AnyECGConfig, AnyECGQuantizerConfig):
+        with pytest.raises(OSError, match="expected a config.json with fields in '.*', subfolder 'none', found none"):
+            config_class.from_pretrained(checkpoint, subfolder="none")
+        with pytest.raises(OSError, match="expected a config.json with fields in '.*empty', found none"):
+            config_class.from_pretrained(tmp_path / "empty")

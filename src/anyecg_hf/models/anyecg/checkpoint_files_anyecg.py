@@ -94,8 +94,10 @@ def refuse_pickles(checkpoint: str | os.PathLike, arguments: Mapping[str, Any]) 
         elif any(_found(checkpoint, name, hub) is None for name in _ADAPTER_FILES):
             # What is not there says so, rather than that it lacks weights.
             cached_file(str(checkpoint), "config.json", **hub)
+            part = f"subfolder {hub['subfolder']!r} of " if hub.get("subfolder") else ""
             raise ValueError(
-                f"{str(checkpoint)!r} has neither {single} nor {index}, and no other file is read. {_PICKLE_ADVICE}"
+                f"{part}{str(checkpoint)!r} has neither {single} nor {index}, and no other file is read."
+                f" {_PICKLE_ADVICE}"
             )
 
 

@@ -17,9 +17,14 @@ class AnyECGConfigFileMixin:
 
     @classmethod
     def get_config_dict(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any):
-        """As in `transformers`; an error names the checkpoint."""
+        """As in `transformers`, but no file is an error, which names the checkpoint: it would mean all defaults."""
         with loading(pretrained_model_name_or_path, cls.__name__):
-            return super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+            found, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+            if not found:
+                part = f", subfolder {kwargs['subfolder']!r}" if kwargs.get("subfolder") else ""
+                place = repr(str(pretrained_model_name_or_path))
+                raise OSError(f"expected a config.json with fields in {place}{part}, found none.")
+        return found, rest
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any):
