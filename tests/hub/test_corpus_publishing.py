@@ -18,6 +18,7 @@ from anyecg_hf.corpora.parquet.sharding import PreparedCorpus, write_corpus
 from anyecg_hf.hub import corpus_publishing
 from anyecg_hf.hub.corpus_cards import write_corpus_card, write_corpus_gallery
 from anyecg_hf.hub.corpus_publishing import publish_corpus
+from anyecg_hf.hub.hub_errors import HubError
 
 
 @dataclass
@@ -174,6 +175,17 @@ class TestRefusal:
     def test_when_the_report_is_missing(self, prepared, hub):
         (prepared.folder / "report.jsonl").unlink()
         self.refused(prepared, hub, "found no report.jsonl")
+
+    def test_with_the_token_in_a_file(self, prepared, hub):
+        with (prepared.folder / "README.md").open("a") as file:
+            file.write("hf_somebodys")
+        for dry_run in (True, False):
+            with pytest.raises(
+                HubError, match=r"README.md: expected no token, found one in .*it is not shown"
+            ) as caught:
+                publish_corpus(prepared.folder, "org/name", dry_run=dry_run, token="hf_somebodys")
+            assert "hf_somebodys" not in str(caught.value)
+        assert hub.calls == []
 
     def test_for_everyone_when_the_licence_is_unknown(self, tmp_path, hub):
         write_record(tmp_path / "mine", "one")

@@ -15,7 +15,7 @@ from anyecg_hf.corpora.parquet.shard_writing import DATA_FOLDER, SUMMARY_FOLDER,
 from anyecg_hf.corpora.parquet.sharding import CARD_FILE, GALLERY_FILE, PLAN_FILE, REPORT_FILE, PreparedCorpus
 from anyecg_hf.hub.corpus_cards import UNKNOWN_LICENCE
 from anyecg_hf.hub.hub_errors import hub_errors_explained
-from anyecg_hf.hub.uploading import Target, checked_token, commit_files, open_branch
+from anyecg_hf.hub.uploading import Target, checked_token, commit_files, open_branch, refuse_token_in
 
 # Options by which facts enter a corpus that only credentialed users may have.
 _CREDENTIALED_OPTIONS = {"mimic-iv-ecg": ("patients_csv",)}
@@ -62,7 +62,7 @@ def publish_corpus(
     *,
     private: bool = False,
     dry_run: bool = False,
-    token: str | None = None,
+    token: str | bool | None = None,
     revision: str | None = None,
     commit_message: str | None = None,
 ) -> PublishedCorpus:
@@ -80,8 +80,8 @@ def publish_corpus(
             Whether it must be private. One that is public is not used then.
         dry_run (`bool`, *optional*, defaults to `False`):
             Whether to check and list only. The Hub is not asked anything.
-        token (`str`, *optional*):
-            Of the Hub; by default the one that is logged in.
+        token (`str` or `bool`, *optional*):
+            Of the Hub; by default, and with `True`, the one that is logged in; `False` sends none.
         revision (`str`, *optional*):
             Branch, made if it is not there; by default the main one.
         commit_message (`str`, *optional*):
@@ -93,25 +93,29 @@ def publish_corpus(
     Raises:
         [`CorpusError`]: if the folder is not complete, or has no card of these very files; if it must not be public; if
             the dataset is public that must be private.
-        [`HubError`]: if the Hub refuses, does not answer, or has a newer commit than the one that was looked at.
+        [`HubError`]: if a file beside the records holds the token, or if the Hub refuses, does not answer, or has a
+            newer commit than the one that was looked at.
     """
     prepared = PreparedCorpus.read(folder)
     _check_card(prepared)
     if not private:
         _refuse_secrets(prepared)
-    files = tuple(PublishedFile(path, (prepared.folder / path).stat().st_size) for path in _paths(prepared))
+    token = checked_token(token)
+    sources = {path: prepared.folder / path for path in _paths(prepared)}
+    refuse_token_in(sources, token)
+    files = tuple(PublishedFile(path, source.stat().st_size) for path, source in sources.items())
     if dry_run:
         return PublishedCorpus(repo_id, files)
     target = Target(repo_id, "dataset", revision)
     with hub_errors_explained(repo_id, revision):
-        api = HfApi(token=checked_token(token))
+        api = HfApi(token=token)
         head = open_branch(api, target, private, CorpusError)
         commit = commit_files(
             api,
             target,
             head,
-            {file.path: prepared.folder / file.path for file in files},
-            sorted(_ours(head.paths) - {file.path for file in files}),
+            sources,
+            sorted(_ours(head.paths) - set(sources)),
             commit_message or f"{prepared.plan.corpus} by anyecg_hf, plan {prepared.plan.fingerprint[:16]}",
         )
     return PublishedCorpus(repo_id, files, commit.commit_url, commit.oid)

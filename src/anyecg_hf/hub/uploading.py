@@ -44,20 +44,23 @@ class Head:
     paths: tuple[str, ...]
 
 
-def checked_token(token: str | None) -> str | None:
+def checked_token(token: str | bool | None) -> str | bool | None:
     """
     Refuses a token that cannot be sent: the client's own error would show it.
 
     Args:
-        token (`str`, *optional*): Of the Hub; by default the one that is logged in.
+        token (`str` or `bool`, *optional*): Of the Hub; by default, and with `True`, the one that is logged in; `False`
+            sends none.
 
     Returns:
-        `str` or `None`: `token`.
+        `str`, `bool` or `None`: `token`.
 
     Raises:
         [`HubError`]: if it holds anything but visible ASCII signs.
     """
-    found = token if token is not None else huggingface_hub.get_token()
+    if token is False:
+        return token
+    found = token if isinstance(token, str) else huggingface_hub.get_token()
     if found is not None and not (found and all("!" <= sign <= "~" for sign in found)):
         raise HubError(
             "the token of the Hub",
@@ -68,11 +71,11 @@ def checked_token(token: str | None) -> str | None:
     return token
 
 
-def refuse_token_in(files: Mapping[str, Path], token: str | None) -> None:
+def refuse_token_in(files: Mapping[str, Path], token: str | bool | None) -> None:
     """Raises [`HubError`] if one of the files, by their path in the repository, holds the token that is used."""
-    found = token or huggingface_hub.get_token()
+    found = token if isinstance(token, str) else huggingface_hub.get_token()
     for path, source in files.items():
-        if found and not path.endswith(".safetensors") and found.encode() in source.read_bytes():
+        if found and not path.endswith((".safetensors", ".parquet")) and found.encode() in source.read_bytes():
             raise HubError(
                 path, "no token", f"one in {path!r} (it is not shown)", "Remove it: whoever reads it can act for you."
             )
