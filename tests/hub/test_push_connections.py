@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pushes over bad connections, without rights, and at the same time as others."""
 
+import json
 import threading
 
 import pytest
@@ -9,7 +10,7 @@ from tests.hub.conftest import CARD
 from tests.hub.hub_state import StoredFile
 
 from anyecg_hf.hub import push_to_hub
-from anyecg_hf.hub.hub_errors import HubError
+from anyecg_hf.hub.hub_errors import HubError, hub_errors_explained
 
 REPO = "org/anyecg-small"
 
@@ -93,6 +94,15 @@ class TestRights:
     def test_with_a_token_that_may_not(self, local_hub, shared):
         refused(shared, "expected an account that may do this, found HTTP 401", token="hf_reader")
         refused(shared, r"forbidden/x: expected an account that may do this, found HTTP 403", "forbidden/x")
+
+    def test_by_the_login_or_by_none(self, local_hub, shared):
+        refused(shared, "expected an account that may do this, found HTTP 401", token=False)
+        assert push_to_hub(shared, REPO, token=True).commit
+
+    def test_a_page_in_place_of_an_answer(self):
+        with pytest.raises(HubError, match="org/x: expected an answer of the Hub, found no JSON"):
+            with hub_errors_explained("org/x"):
+                json.loads("<html>")
 
     def test_nothing_is_tried_again_that_was_refused(self, local_hub, shared):
         local_hub.fail("POST", "/commit/", 403)

@@ -81,6 +81,18 @@ class TestWeights:
         shard.unlink()
         refused(tmp_path / "two", f"expected weights in {shard.name}, found no such file", **STATED)
 
+    @pytest.mark.parametrize("name", ["backup.safetensors", "old/model.safetensors", "quantizer/x.safetensors"])
+    def test_those_that_nobody_would_load(self, shared, name):
+        (shared / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(shared / "model.safetensors", shared / name)
+        refused(shared, f"expected the weights of one model and no others, found '{name}'. Move them elsewhere")
+
+    def test_a_model_beside_an_adapter(self, tmp_path, shared):
+        model = AnyECGForSequenceClassification.from_pretrained(shared)
+        save_adapted(adapt(model, AdaptationConfig(mode="lora", lora=LoraSettings(r=2))), shared)
+        (shared / "README.md").write_text(CARD)
+        refused(shared, "expected the weights of an adapter and no others, found 'model.saf", base_model="org/base")
+
     def test_an_index_that_leads_elsewhere(self, shared):
         (shared / "model.safetensors").unlink()
         (shared / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../a.safetensors"}}))
@@ -107,6 +119,21 @@ class TestPickles:
     def test_by_content(self, shared, protocol):
         (shared / "notes.txt").write_bytes(pickle.dumps({"a": 1}, protocol))
         refused(shared, "found a pickle in 'notes.txt'")
+
+    @pytest.mark.parametrize("protocol", range(6))
+    def test_by_what_it_calls_however_it_begins(self, shared, protocol):
+        class Bomb:
+            def __reduce__(self):
+                return print, ("went off",)
+
+        content = pickle.dumps(Bomb(), protocol)
+        (shared / "notes.txt").write_bytes(content[2:] if protocol >= 2 else content)  # without its version
+        refused(shared, "found a pickle in 'notes.txt'")
+
+    @pytest.mark.parametrize("text", ["", "No. 1", "0.5,1.5", "I,II,III\n1,2,3\n", "code\nname\n0.5", "N.", "\x89PNG"])
+    def test_text_is_no_pickle(self, shared, text):
+        (shared / "notes.txt").write_text(text)
+        push_to_hub(shared, "org/name", dry_run=True)
 
     def test_that_torch_wrote(self, shared):
         torch.save({"a": torch.zeros(2)}, shared / "quantizer" / "model.safetensors")
@@ -154,6 +181,32 @@ class TestConfigs:
         quantizer.save_pretrained(shared / "quantizer")
         refused(shared, r"expected `codebook_size` of the model and its quantizer to agree, found \d+ and 32")
 
+    def test_a_tokenizer_of_another_rate(self, shared):
+        edit_json(shared / "preprocessor_config.json", sampling_rate=500)
+        edit_json(shared / "quantizer" / "config.json", sampling_rate=500)
+        refused(shared, r"expected `sampling_rate` of the model and its tokenizer to agree, found 300 and 500")
+
+    def test_a_tokenizer_that_cannot_be_read(self, shared):
+        (shared / "preprocessor_config.json").write_text("{")
+        refused(shared, "preprocessor_config.json: expected what this package can read, found .* not a valid JSON")
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("{", "is not JSON"),
+            ("[]", "holds a list"),
+            ('{"peft_type": "IA3"}', "of a 'IA3' adapter"),
+            ('{"peft_type": "LORA", "r": 2, "target_modules": "(a+)+$"}', "must be a list of names of modules"),
+        ],
+    )
+    @pytest.mark.parametrize("base", [None, "org/base"])
+    def test_an_adapter_that_this_package_would_not_load(self, tmp_path, checkpoint, text, told, base):
+        model = AnyECGForSequenceClassification.from_pretrained(checkpoint)
+        save_adapted(adapt(model, AdaptationConfig(mode="lora", lora=LoraSettings(r=2))), tmp_path / "adapter")
+        (tmp_path / "adapter" / "adapter_config.json").write_text(text)
+        told = f"adapter_config.json: expected an adapter that this package loads, found .*{told}"
+        refused(tmp_path / "adapter", told, base_model=base, card=CARD)
+
 
 class TestCards:
     def test_without_a_licence(self, shared):
@@ -177,6 +230,12 @@ class TestCards:
         check_card(text, "README.md")
         with pytest.raises(HubError, match="expected a statement"):
             check_card(text.replace("Folds 1 to 8.", "## Limits\n\nMany."), "README.md")
+
+    def test_in_other_bytes_than_utf_8(self, shared, tmp_path):
+        (tmp_path / "CARD.md").write_bytes((CARD + "Größe").encode("latin-1"))
+        refused(shared, "CARD.md: expected a card in UTF-8, found other bytes", card=tmp_path / "CARD.md")
+        shutil.copyfile(tmp_path / "CARD.md", shared / "README.md")
+        refused(shared, "README.md: expected a card in UTF-8, found other bytes")
 
     def test_broken_metadata(self, shared):
         (shared / "README.md").write_text("---\nlicense: [\n---\n\n## Data\n\nSome.\n")
@@ -210,6 +269,21 @@ class TestPlaces:
         with pytest.raises(FileNotFoundError, match="there is no checkpoint folder"):
             push_to_hub(tmp_path / "nowhere", "org/name", dry_run=True)
         refused("org/other", "org/other: expected a model, or the folder of a saved one, found no such folder")
+
+    def test_links_that_lead_out_of_the_folder_or_to_folders(self, shared, tmp_path):
+        (tmp_path / "private").write_text("mine")
+        (shared / "notes.txt").symlink_to(tmp_path / "private")
+        refused(shared, "expected files that lie in the folder, found a link, 'notes.txt'. Put what it leads to there")
+        (shared / "notes.txt").unlink()
+        (shared / "notes.txt").symlink_to(tmp_path / "nothing")
+        refused(shared, "found a link, 'notes.txt'")
+        (shared / "notes.txt").unlink()
+        (shared / ".hidden").symlink_to(tmp_path / "private")
+        (shared / "notes.txt").symlink_to(shared / "README.md")
+        push_to_hub(shared, "org/name", dry_run=True)
+        shutil.move(shared / "quantizer", tmp_path / "quantizer")
+        (shared / "quantizer").symlink_to(tmp_path / "quantizer")
+        refused(shared, "found a link, 'quantizer'")
 
     def test_what_is_no_model(self):
         refused({}, "`model`: expected a model, a tokenizer, or the folder of a saved one, found a dict")

@@ -82,13 +82,15 @@ class TestCheckpoint:
         with pytest.raises(ValueError, match="expected a card .*, found no `licence` and no `training_data`"):
             model.save_pretrained(tmp_path / "saved", **options)
         assert local_hub.titles(REPO) == []
+        with pytest.raises(ValueError, match="expected a push without further wishes, found `create_pr`"):
+            model.save_pretrained(tmp_path / "saved", create_pr=True, **options)
         local_hub.add(REPO, {"README.md": CARD.encode()})  # transformers keeps the card that is there
         model.save_pretrained(tmp_path / "saved", **options)
         assert local_hub.titles(REPO) == ["by hand", "Saved"] and "entry_anyecg.py" in local_hub.files(REPO)
 
     def test_what_an_earlier_push_left_is_removed_and_the_rest_stays(self, local_hub, shared, checkpoint):
         stale = {"adapter_config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json"}
-        kept = {"LICENSE", "figures/codes.png"}
+        kept = {"LICENSE", "figures/codes.png", "other/config.json", "other/model.safetensors"}
         local_hub.add(REPO, {path: b"{}" for path in stale | kept})
         push_to_hub(shared, REPO)
         assert kept <= set(local_hub.files(REPO)) and not stale & set(local_hub.files(REPO))

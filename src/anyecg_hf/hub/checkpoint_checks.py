@@ -47,6 +47,7 @@ def check_checkpoint(folder: Path, place: str) -> None:
         config = _check_model(folder, place)
     if (folder / QUANTIZER_FOLDER).is_dir():
         _check_model(folder / QUANTIZER_FOLDER, f"{place}/{QUANTIZER_FOLDER}")
+    _refuse_stray_weights(folder, place)
     _refuse_strangers(folder, place, config)
 
 
@@ -139,7 +140,7 @@ def _read_json(path: Path, place: str) -> dict[str, Any]:
 def _reading(place: str, name: str, read: Any) -> Any:
     try:
         return read()
-    except (ValueError, TypeError, StrictDataclassError) as error:
+    except (ValueError, TypeError, OSError, StrictDataclassError) as error:
         raise HubError(f"{place}/{name}", "what this package can read", " ".join(str(error).split())) from error
 
 
@@ -194,7 +195,7 @@ def _shapes_of(model_class: type, config: Any, place: str, n_stored: int) -> Sha
     return _reading(place, CONFIG_FILE, build)
 
 
-def _stored_shapes(folder: Path, place: str) -> Shapes:
+def _weight_files(folder: Path, place: str) -> list[str]:
     if (folder / INDEX_FILE).is_file():
         if (folder / WEIGHTS_FILE).is_file():
             raise HubError(
@@ -208,12 +209,30 @@ def _stored_shapes(folder: Path, place: str) -> Shapes:
             raise HubError(f"{place}/{INDEX_FILE}", "a `weight_map`", "none")
         names = sorted(set(weight_map.values()))
         refuse_odd_names(place, names)
-    else:
-        names = [WEIGHTS_FILE]
+        return names
+    return [WEIGHTS_FILE]
+
+
+def _stored_shapes(folder: Path, place: str) -> Shapes:
     found: Shapes = {}
-    for name in names:
+    for name in _weight_files(folder, place):
         found |= _shapes_in(folder / name, place)
     return found
+
+
+def _refuse_stray_weights(folder: Path, place: str) -> None:
+    """Nobody would load them, and nobody has looked at them."""
+    is_adapter = (folder / ADAPTER_FILE).is_file()
+    read = {folder / name for name in ([ADAPTER_WEIGHTS_FILE] if is_adapter else _weight_files(folder, place))}
+    if (folder / QUANTIZER_FOLDER).is_dir():
+        read |= {folder / QUANTIZER_FOLDER / name for name in _weight_files(folder / QUANTIZER_FOLDER, place)}
+    if strays := sorted(set(folder.rglob("*.safetensors")) - read):
+        raise HubError(
+            place,
+            f"the weights of {'an adapter' if is_adapter else 'one model'} and no others",
+            f"{strays[0].relative_to(folder).as_posix()!r}",
+            "Move them elsewhere, or save the model into a folder of its own.",
+        )
 
 
 def _shapes_in(path: Path, place: str) -> Shapes:

@@ -29,13 +29,18 @@ def _upload_modified_files(
     commit_message: str | None = None,
     token: bool | str | None = None,
     revision: str | None = None,
-    **ignored: Any,
+    **further: Any,
 ) -> Any:
     """What `save_pretrained(..., push_to_hub=True)` of `transformers` ends in; the folder must hold a card."""
+    from anyecg_hf.hub.hub_errors import HubError
     from anyecg_hf.hub.pushing import push_to_hub
 
+    if asked := [name for name, value in further.items() if value]:
+        # Left out silently, `create_pr` would be a commit that nobody has looked at.
+        told = "Push to a branch of its own with `revision` of `anyecg_hf.hub.push_to_hub`."
+        raise HubError(repo_id, "a push without further wishes", f"`{'`, `'.join(asked)}`", told)
     options = {"commit_message": commit_message, "revision": revision}
-    return push_to_hub(working_dir, repo_id, token=token if isinstance(token, str) else None, **options)
+    return push_to_hub(working_dir, repo_id, token=token, **options)
 
 
 def set_push_methods() -> None:

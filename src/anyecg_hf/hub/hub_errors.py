@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors of sharing: what was expected of a repository or folder, what came, what to do."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,9 @@ from huggingface_hub.errors import (
 )
 
 from anyecg_hf.records import RecordError
+
+# How the client's error begins.
+_OTHER_SIZE = "Consistency check failed"
 
 
 class HubError(RecordError):
@@ -41,8 +45,15 @@ def hub_errors_explained(repo_id: str, revision: str | None = None) -> Iterator[
         ) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise _explained(error, repo_id, revision) from None
+    except json.JSONDecodeError:
+        told = "Is something between, such as the page of a network that wants a login?"
+        raise HubError(repo_id, "an answer of the Hub", "no JSON", told) from None
     except Exception as error:
         cause = innermost(error)
+        if isinstance(cause, OSError) and str(cause).startswith(_OTHER_SIZE):
+            raise HubError(
+                repo_id, "files of the size that the Hub tells", "one of another size", "Nothing was kept. Try again."
+            ) from None
         if not (is_broken_connection(cause) or isinstance(cause, HfHubHTTPError)):
             raise
         raise _explained(cause, repo_id, revision) from None

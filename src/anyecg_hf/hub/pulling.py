@@ -40,7 +40,7 @@ def pull_from_hub(
     folder: str | os.PathLike | None = None,
     *,
     revision: str | None = None,
-    token: str | None = None,
+    token: str | bool | None = None,
 ) -> PulledRepository:
     """
     Fetches a checkpoint or an adapter, whole and of one commit. Names are checked before anything is fetched, contents
@@ -54,8 +54,8 @@ def pull_from_hub(
             Where copies are put, which must be empty or not there; by default the files stay in the cache.
         revision (`str`, *optional*):
             Branch, tag or hash of a commit; by default the main branch.
-        token (`str`, *optional*):
-            Of the Hub; by default the one that is logged in.
+        token (`str` or `bool`, *optional*):
+            Of the Hub; by default, and with `True`, the one that is logged in; `False` sends none.
 
     Returns:
         [`PulledRepository`]
@@ -84,7 +84,7 @@ def pull_from_hub(
     return PulledRepository(repo_id, snapshot.name, snapshot if target is None else target, tuple(names))
 
 
-def _fetch(repo_id: str, revision: str | None, token: str | None) -> tuple[Path, dict[str, str]]:
+def _fetch(repo_id: str, revision: str | None, token: str | bool | None) -> tuple[Path, dict[str, str]]:
     """The cache's folder of the commit, and the hash of every file as far as the Hub was asked."""
     if constants.is_offline_mode():
         return Path(snapshot_download(repo_id, revision=revision, local_files_only=True)), {}

@@ -69,7 +69,7 @@ def push_to_hub(
     revision: str | None = None,
     dry_run: bool = False,
     commit_message: str | None = None,
-    token: str | None = None,
+    token: str | bool | None = None,
 ) -> PushedRepository:
     """
     Puts a checkpoint, an adapter, a tokenizer or a prepared corpus on the Hub in one commit: weights, config, tokenizer
@@ -107,8 +107,8 @@ def push_to_hub(
             Whether to check and list only. The Hub is not asked anything.
         commit_message (`str`, *optional*):
             Title of the commit.
-        token (`str`, *optional*):
-            Of the Hub; by default the one that is logged in.
+        token (`str` or `bool`, *optional*):
+            Of the Hub; by default, and with `True`, the one that is logged in; `False` sends none.
 
     Returns:
         [`PushedRepository`]
@@ -155,8 +155,9 @@ def _stale(there: Sequence[str], files: Collection[str]) -> list[str]:
     found = set()
     if is_model:
         about = {CONFIG_FILE, MODEL_CONFIG_FILE, ADAPTER_FILE, *_ABOUT_WEIGHTS}
-        weights = {path for path in others if path.endswith((".safetensors", ".index.json"))}
-        found |= {path for path in others & (about | weights) if not _is_tokenizers(path)}
+        # Not those of folders: they belong to models of their own.
+        weights = {path for path in others if path.endswith((".safetensors", ".index.json")) and "/" not in path}
+        found |= others & (about | weights)
     if TOKENIZER_FILE in files:
         found |= {path for path in others if _is_tokenizers(path)}
     if not (others - found) & {CONFIG_FILE, TOKENIZER_FILE}:
@@ -201,7 +202,7 @@ def _refuse_for_corpus(stated: dict[str, Any]) -> None:
 
 
 def _push_corpus(
-    corpus: Any, target: Target, private: bool | None, dry_run: bool, message: str | None, token: str | None
+    corpus: Any, target: Target, private: bool | None, dry_run: bool, message: str | None, token: str | bool | None
 ) -> PushedRepository:
     from anyecg_hf.hub.corpus_publishing import publish_corpus
 

@@ -23,7 +23,8 @@ from anyecg_hf.hub.file_checks import refuse_odd_names, refuse_pickle_content, r
 from anyecg_hf.hub.hub_errors import HubError
 from anyecg_hf.hub.remote_code import add_remote_code, code_files
 from anyecg_hf.models.anyecg import AnyECGTokenizer
-from anyecg_hf.models.anyecg.checkpoint_files_anyecg import refuse_path_to_nothing
+from anyecg_hf.models.anyecg.checkpoint_files_anyecg import read_json, refuse_path_to_nothing
+from anyecg_hf.training.adapter_bases import check_adapter_file
 from anyecg_hf.training.adapters import ADAPTER_FILE, save_adapted
 
 CARD_FILE = "README.md"
@@ -141,8 +142,23 @@ def _names_in(folder: Path) -> list[str]:
     return sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
 
 
+def _refuse_links(folder: Path, place: str) -> None:
+    """What a link leads to may be anything on this machine. Those of the Hub's cache, to its `blobs`, are files."""
+    root = folder.resolve()
+    allowed = [root, *(parent / "blobs" for parent in root.parents)]
+    for path in folder.rglob("*"):
+        name, target = path.relative_to(folder), path.resolve()
+        if not path.is_symlink() or any(part.startswith(".") for part in name.parts):
+            continue
+        if not target.is_file() or not any(target.is_relative_to(each) for each in allowed):
+            raise HubError(
+                place, "files that lie in the folder", f"a link, {name.as_posix()!r}", "Put what it leads to there."
+            )
+
+
 def _copy_folder(folder: Path, staged: Path, place: str) -> None:
     """Copies: what is checked is then what is sent, whatever happens in `folder` meanwhile."""
+    _refuse_links(folder, place)
     names = _names_in(folder)
     refuse_odd_names(place, names)
     refuse_pickle_names(place, names)
@@ -168,7 +184,12 @@ def _name_base_model(staged: Path, place: str, base_model: str | None) -> None:
         if base_model is not None:
             raise HubError(place, "an adapter, because of `base_model`", "none", "Leave `base_model` out.")
         return
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        check_adapter_file(path)
+    except ValueError as error:
+        told = str(error).replace(str(path), ADAPTER_FILE)
+        raise HubError(f"{place}/{ADAPTER_FILE}", "an adapter that this package loads", told) from None
+    fields = read_json(path)
     if base_model is not None:
         fields["base_model_name_or_path"] = base_model
         path.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -184,7 +205,7 @@ def _name_base_model(staged: Path, place: str, base_model: str | None) -> None:
 
 def _write_card(shared: Shared, name: str, staged: Path, place: str) -> None:
     path, card = staged / CARD_FILE, shared.card
-    has_card = path.is_file() and not _is_empty_form(path.read_text(encoding="utf-8"))
+    has_card = path.is_file() and not _is_empty_form(_text_of(path, place))
     if isinstance(card, CardFacts):
         _refuse_beside("facts", shared, place, ("licence", "training_data"))
         text = _rendered(card, shared, staged, place)
@@ -193,9 +214,16 @@ def _write_card(shared: Shared, name: str, staged: Path, place: str) -> None:
     else:
         _refuse_beside("a card", shared, place, ("licence", "training_data", "results"))
         file = path if card is None else card
-        text = Path(file).read_text("utf-8") if isinstance(file, os.PathLike) else str(file)
+        text = _text_of(Path(file), place) if isinstance(file, os.PathLike) else str(file)
     path.write_text(text, "utf-8")
     check_card(text, f"{place}/{CARD_FILE}")
+
+
+def _text_of(card: Path, place: str) -> str:
+    try:
+        return card.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise HubError(f"{place}, {card.name}", "a card in UTF-8", "other bytes", "Save it as UTF-8.") from error
 
 
 def _refuse_beside(what: str, shared: Shared, place: str, fields: Sequence[str]) -> None:
