@@ -23,6 +23,7 @@ LADDER = (
         *("version", "environment", "code_counts"),
         *("models.anyecg.requirements_anyecg", "models.anyecg.presets_anyecg", "models.anyecg.limits_anyecg"),
         *("models.anyecg.compatibility_anyecg", "models.anyecg.checkpoint_files_anyecg"),
+        "models.anyecg.adapter_files_anyecg",
         *("models.anyecg.configuration_anyecg", "models.anyecg.config_files_anyecg"),
         "models.anyecg.windowing_anyecg",
     ),

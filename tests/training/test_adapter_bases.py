@@ -11,7 +11,8 @@ import torch
 from tests.models.tiny import padded_batch, tiny_config
 
 from anyecg_hf import AnyECGForSequenceClassification
-from anyecg_hf.training.adapter_bases import check_adapter_file, describe_base
+from anyecg_hf.models.anyecg.adapter_files_anyecg import check_adapter_file
+from anyecg_hf.training.adapter_bases import describe_base
 from anyecg_hf.training.adapters import ADAPTER_FILE, MODEL_CONFIG_FILE, adapt, load_adapted, parse_lora, save_adapted
 
 FIELDS = {"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], "base_model_name_or_path": "org/base"}

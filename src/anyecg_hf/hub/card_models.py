@@ -13,8 +13,8 @@ from safetensors import safe_open
 
 from anyecg_hf.models import anyecg
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGModel, AnyECGQuantizerConfig, AnyECGRhythmQuantizer
+from anyecg_hf.models.anyecg.adapter_files_anyecg import check_adapter_file
 from anyecg_hf.models.anyecg.checkpoint_files_anyecg import read_json
-from anyecg_hf.training.adapter_bases import check_adapter_file
 from anyecg_hf.training.adapters import ADAPTER_FILE, BASE_FIELD, MODEL_CONFIG_FILE
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"

@@ -23,8 +23,8 @@ from anyecg_hf.hub.file_checks import refuse_odd_names, refuse_pickle_content, r
 from anyecg_hf.hub.hub_errors import HubError
 from anyecg_hf.hub.remote_code import add_remote_code, code_files
 from anyecg_hf.models.anyecg import AnyECGTokenizer
+from anyecg_hf.models.anyecg.adapter_files_anyecg import check_adapter_file
 from anyecg_hf.models.anyecg.checkpoint_files_anyecg import read_json, refuse_path_to_nothing
-from anyecg_hf.training.adapter_bases import check_adapter_file
 from anyecg_hf.training.adapters import ADAPTER_FILE, save_adapted
 
 CARD_FILE = "README.md"

@@ -2,78 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an adapter belongs to: the class of its model, and the weights of its base."""
 
-import math
-import re
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from anyecg_hf.models import anyecg
-from anyecg_hf.models.anyecg.checkpoint_files_anyecg import read_json
 from anyecg_hf.training.codes import weights_digest
-
-MOST_RANK = 4096
-_NAME = re.compile(r"[\w.-]+", re.ASCII)
-# What PEFT writes for every adapter and does not matter here; of all further fields only the defaults are read.
-_OF_NO_EFFECT = {
-    *("peft_type", "peft_version", "task_type", "auto_mapping", "revision", "inference_mode", "megatron_core"),
-    *("qalora_group_size", "base_model_name_or_path", "r", "lora_alpha", "lora_dropout", "target_modules"),
-    "modules_to_save",
-}
-_DEFAULTS = {
-    **{"bias": "none", "init_lora_weights": True},
-    **{"rank_pattern": {}, "alpha_pattern": {}, "loftq_config": {}},
-}
-
-
-def check_adapter_file(path: Path) -> str | None:
-    """
-    Checks PEFT's file before PEFT acts on it: a LoRA on named modules, of a rank that a model can have.
-
-    Args:
-        path (`Path`): `adapter_config.json`.
-
-    Returns:
-        `str` or `None`: the checkpoint that it names.
-
-    Raises:
-        `ValueError`: for another kind of adapter, patterns in place of names, an absurd rank, or what [`adapt`] never
-            writes.
-    """
-    fields = read_json(path)
-    if fields.get("peft_type") != "LORA":
-        raise ValueError(f"{path} is of a {fields.get('peft_type')!r} adapter, expected 'LORA'.")
-    rank = fields.get("r")
-    if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= MOST_RANK:
-        raise ValueError(f"`r` in {path} must be a whole number from 1 to {MOST_RANK}, got {rank!r}.")
-    for name in ("target_modules", "modules_to_save"):
-        names = fields.get(name)
-        if names is None:
-            continue
-        # PEFT takes a text for a regular expression, and some of them never end.
-        if not isinstance(names, list) or not all(isinstance(each, str) and _NAME.fullmatch(each) for each in names):
-            raise ValueError(f"`{name}` in {path} must be a list of names of modules, got {str(names)[:200]}.")
-    for name in ("lora_alpha", "lora_dropout"):
-        number = fields.get(name, 0)
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < math.inf:
-            raise ValueError(f"`{name}` in {path} must be a number of at least 0, got {number!r}.")
-    if fields.get("lora_dropout", 0) >= 1:
-        raise ValueError(f"`lora_dropout` in {path} is a probability below 1, got {fields['lora_dropout']}.")
-    # Patterns, layers made from others, libraries to import, other kinds of adapters.
-    foreign = [name for name in fields if name not in _OF_NO_EFFECT and not _is_default(name, fields[name])]
-    if foreign:
-        raise ValueError(f"{path} sets {', '.join(foreign)}, which no adapter of this package has: it is not loaded.")
-    base = fields.get("base_model_name_or_path")
-    if base is not None and not (isinstance(base, str) and base):
-        raise ValueError(f"`base_model_name_or_path` in {path} must name a checkpoint, got {base!r}.")
-    return base
-
-
-def _is_default(name: str, value: Any) -> bool:
-    if name in _DEFAULTS:
-        return value == _DEFAULTS[name]
-    return value is None or (value is False and not name.endswith("_config"))
 
 
 def adapted_class(folder: Path, names: Any) -> type[PreTrainedModel]:
@@ -135,4 +70,4 @@ def check_base(folder: Path, base: str | Path, trained_on: Any, found: dict[str,
         )
 
 
-__all__ = ["MOST_RANK", "adapted_class", "check_adapter_file", "check_base", "describe_base"]
+__all__ = ["adapted_class", "check_base", "describe_base"]

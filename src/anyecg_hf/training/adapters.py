@@ -22,8 +22,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGForSequenceClassification
+from anyecg_hf.models.anyecg.adapter_files_anyecg import check_adapter_file
 from anyecg_hf.models.anyecg.checkpoint_files_anyecg import read_json
-from anyecg_hf.training.adapter_bases import adapted_class, check_adapter_file, check_base, describe_base
+from anyecg_hf.training.adapter_bases import adapted_class, check_base, describe_base
 from anyecg_hf.training.load_reports import load_report_held_back
 from anyecg_hf.training.peft_library import import_peft, renamed_attribute_ignored
 

@@ -24,6 +24,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cache
 # What `torch.load`, `pickle` and their kin write; opening such a file can run code.
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+SAFE_WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
 # In place of a model: PEFT loads the one that they name.
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 _MOST_INDEX_BYTES = 1 << 26
@@ -111,6 +112,25 @@ def _refuse_folder(folder: Path, single: str) -> None:
             f" {_PICKLE_ADVICE}"
         )
     raise FileNotFoundError(f"{folder} holds no weights: expected {single}. Is the checkpoint complete?")
+
+
+def found_file(checkpoint: str | os.PathLike, name: str, hub: Mapping[str, Any]) -> str | None:
+    """
+    Looks for a file that may be absent.
+
+    Args:
+        checkpoint (`str` or `os.PathLike`): Folder, or name on the Hub.
+        name (`str`): Of the file.
+        hub (`Mapping[str, Any]`): Those arguments of `from_pretrained` that [`HUB_ARGUMENTS`] names.
+
+    Returns:
+        `str` or `None`: its path; `None` if it is not there, or if the cache lacks it and nobody can be asked.
+    """
+    if os.path.isdir(checkpoint):
+        path = Path(checkpoint, hub.get("subfolder", ""), name)
+        return str(path) if path.is_file() else None
+    quiet = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors", "gated_repo")}
+    return cached_file(str(checkpoint), name, **hub, **quiet)
 
 
 def _found(checkpoint: str | os.PathLike, name: str, hub: dict[str, Any]) -> str | None:
@@ -236,8 +256,10 @@ def _reason(error: BaseException) -> str:
 __all__ = [
     "HUB_ARGUMENTS",
     "PICKLE_SUFFIXES",
+    "SAFE_WEIGHTS",
     "MismatchedSizesError",
     "check_index",
+    "found_file",
     "is_path_to_nothing",
     "loading",
     "read_json",

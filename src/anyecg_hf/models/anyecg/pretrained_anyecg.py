@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .adapter_files_anyecg import check_adapter_in_place
 from .attention_anyecg import CARDIO_SPARSE
 from .checkpoint_files_anyecg import loading, refuse_pickles
 from .layers_anyecg import AnyECGAttention, AnyECGLayer
@@ -56,6 +57,7 @@ class AnyECGPreTrainedMixin:
         with loading(pretrained_model_name_or_path, cls.__name__):
             if pretrained_model_name_or_path is not None and kwargs.get("gguf_file") is None:
                 refuse_pickles(pretrained_model_name_or_path, kwargs)
+                check_adapter_in_place(pretrained_model_name_or_path, kwargs)
                 kwargs["use_safetensors"] = True
             model, info = super().from_pretrained(
                 pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
