@@ -132,7 +132,9 @@ class TestRefusal:
         local_hub.add(REPO, {"config.json": pickle.dumps({})})
         refused("found a pickle in 'config.json'")
 
-    @pytest.mark.parametrize("name", ["../evil.json", "a/../../evil.json", "/etc/evil", "a//b", "C:\\evil", "a/./b"])
+    @pytest.mark.parametrize(
+        "name", ["../evil.json", "a/../../evil.json", "/etc/evil", "a//b", "C:\\evil", "a/./b", "a\nb", "\x1b[2J"]
+    )
     def test_of_names_that_lead_elsewhere_before_anything_is_fetched(self, local_hub, pushed, name):
         local_hub.add(REPO, {name: b"{}"})
         refused("expected names of files inside the repository, found .*Such a name may write elsewhere on your disk")

@@ -13,11 +13,12 @@ from safetensors.torch import load_file, save_file
 from tests.hub.conftest import CARD
 from tests.models.tiny import tiny_config, tiny_quantizer_config
 
-from anyecg_hf import AnyECGForSequenceClassification, AnyECGModel, AnyECGRhythmQuantizer
+from anyecg_hf import TINY, AnyECGForSequenceClassification, AnyECGModel, AnyECGRhythmQuantizer
 from anyecg_hf.hub.card_checks import check_card
 from anyecg_hf.hub.card_facts import CardFacts
 from anyecg_hf.hub.hub_errors import HubError
 from anyecg_hf.hub.pushing import push_to_hub
+from anyecg_hf.hub.remote_code import add_remote_code
 from anyecg_hf.training.adapters import AdaptationConfig, LoraSettings, adapt, save_adapted
 
 STATED = {"licence": "cc-by-4.0", "training_data": "Random numbers."}
@@ -265,6 +266,23 @@ class TestCards:
 
 
 class TestPlaces:
+    @pytest.mark.parametrize("revision", ["", "../up", "a//b", "a\nb"])
+    def test_a_revision_that_is_none(self, shared, revision):
+        refused(shared, "org/name, revision: expected names of files", revision=revision)
+
+    def test_code_that_nobody_looked_at(self, shared):
+        add_remote_code(shared)
+        (shared / "layers_anyecg.py").write_text((shared / "layers_anyecg.py").read_text() + "more = 1\n")
+        refused(shared, "expected no code, because of `remote_code=False`, found 'adapter_files", remote_code=False)
+        (size,) = [
+            file.n_bytes for file in push_to_hub(shared, "org/name", dry_run=True).files if "layers" in file.path
+        ]
+        assert size == len((shared / "layers_anyecg.py").read_bytes()) - len("more = 1\n")
+
+    def test_a_gallery_of_codes_goes_along(self, shared):
+        shutil.copyfile(Path(TINY) / "code_gallery.safetensors", shared / "code_gallery.safetensors")
+        push_to_hub(shared, "org/name", dry_run=True)
+
     def test_nothing_there(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="there is no checkpoint folder"):
             push_to_hub(tmp_path / "nowhere", "org/name", dry_run=True)

@@ -88,6 +88,15 @@ class TestCheckpoint:
         model.save_pretrained(tmp_path / "saved", **options)
         assert local_hub.titles(REPO) == ["by hand", "Saved"] and "entry_anyecg.py" in local_hub.files(REPO)
 
+    def test_a_tokenizer_that_transformers_pushes_after_saving_too(self, local_hub, checkpoint, tmp_path):
+        local_hub.add(REPO, {"README.md": CARD.encode()})
+        tokenizer = AnyECGTokenizer.from_pretrained(checkpoint)
+        (tmp_path / "saved").mkdir()
+        (tmp_path / "saved" / "README.md").write_text(CARD)
+        tokenizer.save_pretrained(tmp_path / "saved", push_to_hub=True, repo_id=REPO)
+        expected = {"README.md", "preprocessor_config.json", "quantizer/config.json", "quantizer/model.safetensors"}
+        assert without_code(local_hub.files(REPO)) == expected
+
     def test_what_an_earlier_push_left_is_removed_and_the_rest_stays(self, local_hub, shared, checkpoint):
         stale = {"adapter_config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json"}
         kept = {"LICENSE", "figures/codes.png", "other/config.json", "other/model.safetensors"}

@@ -16,6 +16,7 @@ from anyecg_hf.hub.hub_errors import HubError
 from anyecg_hf.models import anyecg
 from anyecg_hf.models.anyecg import AnyECGConfig, AnyECGQuantizerConfig, AnyECGTokenizer
 from anyecg_hf.models.anyecg.compatibility_anyecg import CODE_FIELDS, PATCH_FIELDS, mismatches
+from anyecg_hf.plotting.code_summary_files import FILE_NAME as GALLERY_FILE
 from anyecg_hf.training.adapters import ADAPTER_FILE, BASE_FIELD, MODEL_CONFIG_FILE
 from anyecg_hf.training.peft_library import import_peft
 
@@ -224,6 +225,7 @@ def _refuse_stray_weights(folder: Path, place: str) -> None:
     """Nobody would load them, and nobody has looked at them."""
     is_adapter = (folder / ADAPTER_FILE).is_file()
     read = {folder / name for name in ([ADAPTER_WEIGHTS_FILE] if is_adapter else _weight_files(folder, place))}
+    read.add(folder / GALLERY_FILE)
     if (folder / QUANTIZER_FOLDER).is_dir():
         read |= {folder / QUANTIZER_FOLDER / name for name in _weight_files(folder / QUANTIZER_FOLDER, place)}
     if strays := sorted(set(folder.rglob("*.safetensors")) - read):

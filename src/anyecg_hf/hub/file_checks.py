@@ -33,7 +33,7 @@ def refuse_odd_names(place: str, names: Iterable[str]) -> None:
     """
     for name in names:
         parts = name.split("/")
-        is_odd = any(part in ("", ".", "..") for part in parts) or any(sign in name for sign in "\\:\0")
+        is_odd = any(part in ("", ".", "..") for part in parts) or any(sign in "\\:" or sign < " " for sign in name)
         if is_odd or PurePosixPath(name).is_absolute():
             raise HubError(
                 place,

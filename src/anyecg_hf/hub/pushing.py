@@ -15,7 +15,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from anyecg_hf.hub.card_facts import CardFacts
 from anyecg_hf.hub.checkpoint_checks import CONFIG_FILE, QUANTIZER_FOLDER, TOKENIZER_FILE, check_agreement
-from anyecg_hf.hub.file_checks import refuse_pickle_names
+from anyecg_hf.hub.file_checks import refuse_odd_names, refuse_pickle_names
 from anyecg_hf.hub.hub_errors import HubError, hub_errors_explained
 from anyecg_hf.hub.remote_code import code_files
 from anyecg_hf.hub.staging import Shared, stage
@@ -121,6 +121,8 @@ def push_to_hub(
     """
     with hub_errors_explained(repo_id, revision):
         validate_repo_id(repo_id)
+    if revision is not None:
+        refuse_odd_names(f"{repo_id}, revision", [revision])
     token = checked_token(token)
     target = Target(repo_id, revision=None if revision == _MAIN else revision)
     message = commit_message or "Pushed by anyecg_hf"

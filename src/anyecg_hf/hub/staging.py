@@ -110,7 +110,7 @@ def _gather(shared: Shared, folder: Path, place: str) -> None:
         refuse_path_to_nothing(model)
         if not Path(model).is_dir():
             raise HubError(place, "a model, or the folder of a saved one", "no such folder", "Save the model first.")
-        _copy_folder(Path(model), folder, place)
+        _copy_folder(Path(model), folder, place, shared.remote_code)
     elif isinstance(model, AnyECGTokenizer):
         model.save_pretrained(folder)
     elif hasattr(model, "save_pretrained"):
@@ -156,13 +156,17 @@ def _refuse_links(folder: Path, place: str) -> None:
             )
 
 
-def _copy_folder(folder: Path, staged: Path, place: str) -> None:
+def _copy_folder(folder: Path, staged: Path, place: str, remote_code: bool) -> None:
     """Copies: what is checked is then what is sent, whatever happens in `folder` meanwhile."""
     _refuse_links(folder, place)
     names = _names_in(folder)
     refuse_odd_names(place, names)
     refuse_pickle_names(place, names)
     ours = {path.name for path in code_files()}
+    if not remote_code and (found := ours.intersection(names)):
+        raise HubError(
+            place, "no code, because of `remote_code=False`", repr(min(found)), "Nobody has looked at it: remove it."
+        )
     for name in names:
         if Path(name).suffix not in _SUFFIXES and name not in ours:
             raise HubError(

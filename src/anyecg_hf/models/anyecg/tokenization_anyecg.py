@@ -422,7 +422,7 @@ class AnyECGTokenizer(SequenceFeatureExtractor):
         """Saves the settings, and the quantizer in its subfolder if there is one."""
         if self.has_quantizer:
             self.quantizer.save_pretrained(os.path.join(save_directory, QUANTIZER_SUBFOLDER))
-        return super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+        return super().save_pretrained(os.fspath(save_directory), push_to_hub=push_to_hub, **kwargs)
 
     def _get_files_timestamps(self, working_dir: str | os.PathLike) -> dict[str, float]:
         """Uploading skips what it finds here; the quantizer is saved by then, but is new."""
