@@ -66,9 +66,19 @@ class TestWhole:
         pushed = push_to_hub(shared, REPO, revision="v2")
         assert pull_from_hub(REPO, revision="v2").commit == pushed.commit
 
-    def test_all_files_are_of_one_commit_even_if_another_comes_meanwhile(self, local_hub, pushed, shared):
+    def test_all_files_are_of_one_commit_even_if_another_comes_meanwhile(self, local_hub, pushed):
         local_hub.first("GET", "/resolve/", lambda: local_hub.add(REPO, {"README.md": b"later"}))
         assert b"later" not in (pull_from_hub(REPO).folder / "README.md").read_bytes()
+        assert local_hub.files(REPO)["README.md"] == b"later"
+
+    def test_so_they_are_if_it_comes_between_the_hashes_and_the_files(self, local_hub, pushed, monkeypatch):
+        def fetch_later(*arguments, **options) -> str:
+            local_hub.add(REPO, {"README.md": b"later"})
+            return snapshot_download(*arguments, **options)
+
+        monkeypatch.setattr("anyecg_hf.hub.pulling.snapshot_download", fetch_later)
+        pulled = pull_from_hub(REPO)
+        assert pulled.commit == pushed.commit and (pulled.folder / "README.md").read_bytes() != b"later"
 
     def test_the_cache_is_used_again(self, local_hub, pushed):
         pull_from_hub(REPO)
@@ -146,6 +156,7 @@ class TestRefusal:
         local_hub.tampered[name] = true[:-1] + b"x"
         refused(f"expected '{name}' with the hash .* that it was pushed with, found other content. It was removed")
         assert true[:-1] + b"x" not in cached_bytes()
+        assert pushed.commit.encode() not in cached_bytes()  # offline, nobody finds it by the branch's name
         local_hub.tampered.clear()
         assert (pull_from_hub(REPO).folder / name).read_bytes() == true
 

@@ -61,6 +61,21 @@ class TestTroubleThatPasses:
         assert pushed.commit == local_hub.repositories["model", REPO].at("main").oid
         assert pushed.commit_url.endswith(f"/{REPO}/commit/{pushed.commit}")
 
+    def test_somebody_elses_commit_is_not_taken_for_one_whose_answer_was_lost(self, local_hub, shared):
+        local_hub.create(REPO)
+        local_hub.cut("POST", "/commit/")
+        local_hub.first("POST", "/commit/", lambda: local_hub.add(REPO, {"README.md": b"another"}))
+        refused(shared, "expected no other commit in the meantime", remote_code=False)
+        assert local_hub.titles(REPO) == ["by hand"]
+
+    def test_nor_is_one_that_left_what_was_to_be_removed(self, local_hub, shared):
+        push_to_hub(shared, "org/same", remote_code=False)
+        files = local_hub.files("org/same")
+        local_hub.add(REPO, {"adapter_config.json": b"{}"})
+        local_hub.cut("POST", "/commit/")
+        local_hub.first("POST", "/commit/", lambda: local_hub.add(REPO, files))
+        refused(shared, "expected no other commit in the meantime", remote_code=False)
+
 
 class TestResuming:
     def test_what_was_uploaded_before_the_connection_broke_is_not_sent_again(self, local_hub, shared):
