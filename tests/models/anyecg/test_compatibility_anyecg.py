@@ -116,6 +116,12 @@ def test_a_field_that_would_replace_a_part_of_the_class_is_refused(checkpoint: P
             {"quantization_config": [4]},
             "`quantization_config` in config.json must be an object, got '[4]'".replace("[", r"\["),
         ),
+        (
+            {"quantization_config": {"quant_method": "fp8"}},
+            "is 'fp8', expected 'bitsandbytes': no checkpoint of AnyECG",
+        ),
+        ({"quantization_config": {"quant_method": ["x"]}}, r"`quant_method` in .* is \"\['x'\]\", expected 'bitsandb"),
+        ({"quantization_config": {}}, "is 'None', expected 'bitsandbytes'"),
         ({"num_labels": {}}, "`num_labels` must be a whole number, got {}"),
         ({"num_labels": None}, "`num_labels` must be a whole number, got None"),
         ({"num_labels": -1}, "`num_labels` must be a whole number, got -1"),

@@ -33,6 +33,7 @@ TOKENIZER_LIBRARY_FIELDS = {
 }
 # Would name files or code elsewhere.
 _ATTENTION_FIELDS = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
+_QUANT_METHOD = "bitsandbytes"
 _FIELDS_OF_FILES = ("transformers_weights",)
 
 
@@ -64,6 +65,12 @@ def check_config_file(config_class: type, fields: Any, known: Iterable[str]) -> 
     quantized = fields.get("quantization_config")
     if quantized is not None and not isinstance(quantized, dict):
         raise ValueError(f"`quantization_config` in config.json must be an object, got {str(quantized)[:200]!r}.")
+    # transformers passes over what it does not know, and fetches kernels for some that it does.
+    if quantized is not None and quantized.get("quant_method") != _QUANT_METHOD:
+        raise ValueError(
+            f"`quant_method` in `quantization_config` in config.json is {str(quantized.get('quant_method'))[:200]!r},"
+            f" expected {_QUANT_METHOD!r}: no checkpoint of AnyECG is held in another way."
+        )
     _check_dtype(fields.get("dtype", fields.get("torch_dtype")))
     check_label_count(fields)
     unknown = sorted(name for name in fields.keys() - {*known} - _LIBRARY_FIELDS)
