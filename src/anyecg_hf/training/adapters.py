@@ -28,10 +28,9 @@ from anyecg_hf.training.adapter_bases import adapted_class, check_base, describe
 from anyecg_hf.training.load_reports import load_report_held_back
 from anyecg_hf.training.peft_library import import_peft, renamed_attribute_ignored
 
-ADAPTER_FILE = "adapter_config.json"
+ADAPTER_FILE, _WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 # Not `config.json`: `transformers` would look for the whole model beside it.
 MODEL_CONFIG_FILE = "model_config.json"
-_WEIGHTS_FILE = "adapter_model.safetensors"
 # Digest and type of the backbone's weights that an adapter was trained on.
 BASE_FIELD = "adapter_base"
 
