@@ -251,9 +251,8 @@ def _duration(seconds: float) -> str:
 
 
 def _machine(device: str, versions: Mapping[str, str]) -> str:
-    if MACHINE_FIELD in versions:
-        return versions[MACHINE_FIELD]
-    return "CPU" if device == "cpu" or versions["torch"].endswith("+cpu") else NOT_RECORDED
+    is_cpu = versions["torch"].endswith("+cpu") or device == "cpu"
+    return versions.get(MACHINE_FIELD, "CPU" if is_cpu else NOT_RECORDED)
 
 
 @dataclass(frozen=True)
