@@ -266,6 +266,19 @@ class TestCards:
 
 
 class TestPlaces:
+    @pytest.mark.parametrize("config", [tiny_config(), tiny_quantizer_config()], ids=["model", "quantizer"])
+    def test_a_configuration_alone(self, config, tmp_path):
+        with pytest.raises(HubError, match="expected a model, with its configuration, found a configuration alone"):
+            config.push_to_hub("org/name")
+
+    @pytest.mark.parametrize("name", ["auto_map", "custom_pipelines"])
+    def test_code_of_other_repositories(self, shared, name):
+        edit_json(shared / "config.json", **{name: {"AutoTokenizer": ["evil/repository--module.Class", None]}})
+        for options in ({}, {"remote_code": False}):
+            refused(
+                shared, f"config.json: expected code of the repository itself in `{name}`, found code of", **options
+            )
+
     @pytest.mark.parametrize("revision", ["", "../up", "a//b", "a\nb"])
     def test_a_revision_that_is_none(self, shared, revision):
         refused(shared, "org/name, revision: expected names of files", revision=revision)

@@ -9,9 +9,16 @@ package the classes have those of `transformers`.
 import os
 from typing import Any
 
-from anyecg_hf.models.anyecg import AnyECGPreTrainedModel, AnyECGRhythmQuantizer, AnyECGTokenizer
+from anyecg_hf.models.anyecg import (
+    AnyECGConfig,
+    AnyECGPreTrainedModel,
+    AnyECGQuantizerConfig,
+    AnyECGRhythmQuantizer,
+    AnyECGTokenizer,
+)
 
 _CLASSES = (AnyECGPreTrainedModel, AnyECGRhythmQuantizer, AnyECGTokenizer)
+_CONFIGS = (AnyECGConfig, AnyECGQuantizerConfig)
 
 
 def _push_to_hub(self, repo_id: str, **options: Any) -> Any:
@@ -19,6 +26,13 @@ def _push_to_hub(self, repo_id: str, **options: Any) -> Any:
     from anyecg_hf.hub.pushing import push_to_hub
 
     return push_to_hub(self, repo_id, **options)
+
+
+def _refuse_to_push(self, *arguments: Any, **options: Any) -> Any:
+    """A configuration alone would replace that of the weights that lie there."""
+    from anyecg_hf.hub.hub_errors import HubError
+
+    raise HubError(type(self).__name__, "a model, with its configuration", "a configuration alone", "Push the model.")
 
 
 def _upload_modified_files(
@@ -48,6 +62,8 @@ def set_push_methods() -> None:
     for owner in _CLASSES:
         owner.push_to_hub = _push_to_hub
         owner._upload_modified_files = _upload_modified_files
+    for owner in _CONFIGS:
+        owner.push_to_hub = owner._upload_modified_files = _refuse_to_push
 
 
 __all__ = ["set_push_methods"]

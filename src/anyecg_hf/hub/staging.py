@@ -88,8 +88,24 @@ def stage(shared: Shared, name: str, folder: Path) -> dict[str, Path]:
     _write_card(shared, name, folder, place)
     if shared.remote_code and any((folder / file).is_file() for file in (CONFIG_FILE, TOKENIZER_FILE)):
         add_remote_code(folder)
+    for file in (CONFIG_FILE, TOKENIZER_FILE, f"{QUANTIZER_FOLDER}/{CONFIG_FILE}"):
+        _refuse_foreign_code(folder / file, f"{place}/{file}")
     names = sorted(_names_in(folder), key=lambda path: (path != CARD_FILE, path))
     return {path: folder / path for path in names}
+
+
+def _refuse_foreign_code(path: Path, place: str) -> None:
+    """Code of another repository, which its owner can change after those who load this one have looked at it."""
+    fields = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for name in ("auto_map", "custom_pipelines"):
+        # transformers writes it as `org/repository--module.Class`.
+        if "--" in json.dumps(fields.get(name)):
+            raise HubError(
+                place,
+                f"code of the repository itself in `{name}`",
+                f"code of another: {json.dumps(fields[name])[:200]}",
+                "Remove that entry; push with the code if it is the model's own.",
+            )
 
 
 def _with_facts(shared: Shared, place: str) -> Shared:
