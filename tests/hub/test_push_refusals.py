@@ -270,6 +270,8 @@ class TestPlaces:
     def test_a_configuration_alone(self, config, tmp_path):
         with pytest.raises(HubError, match="expected a model, with its configuration, found a configuration alone"):
             config.push_to_hub("org/name")
+        with pytest.raises(HubError, match="found a configuration alone"):
+            config._upload_modified_files(str(tmp_path), "org/name", {}, commit_message=None, token=None)
 
     @pytest.mark.parametrize("name", ["auto_map", "custom_pipelines"])
     def test_code_of_other_repositories(self, shared, name):
