@@ -193,6 +193,14 @@ class TestErrors:
         with pytest.raises(ImportError, match="reading 'ecg.csv' needs the package anyecg_hf: `pip install anyecg-hf`"):
             pipe(Path("ecg.csv"), **needed)
 
+    @pytest.mark.parametrize("wrong", [None, 3])
+    def test_what_is_no_record_is_named(self, task, wrong):
+        pipe, needed = task
+        with pytest.raises(ValueError, match=rf"a record is a path, an array .* or an `ECGRecord`, got {wrong}\."):
+            pipe(wrong, **needed)
+        with pytest.raises(ValueError, match="^record 1: a record is a path"):
+            pipe([record(), wrong], **needed)
+
     def test_of_many_records_the_error_says_which(self, task):
         pipe, needed = task
         with pytest.raises(ValueError, match="^record 1: a record needs its samples as `signal`, got a dict with"):

@@ -263,8 +263,13 @@ class ECGPipeline(Pipeline):
             own["signal"] = to_numpy(own["signal"])
             if hasattr(own.get("sampling_rate"), "item"):  # of a dataset of tensors
                 own["sampling_rate"] = own["sampling_rate"].item()
-        else:
+        elif hasattr(record, "__len__"):
             own = {"signal": record}
+        else:
+            raise ValueError(
+                "a record is a path, an array (leads, samples), a dict with `signal` or an `ECGRecord`, got"
+                f" {record!r}."
+            )
         for name, value in stated.items():
             if name in own and not _same(own[name], value):
                 raise ValueError(f"`{name}` is {value!r}, but the record says {own[name]!r}: leave it out.")
@@ -272,7 +277,7 @@ class ECGPipeline(Pipeline):
         missing = [name for name in _RECORD_PARAMETERS if name not in own]
         if missing:
             raise ValueError(
-                f"the record does not say its {' and '.join(f'`{name}`' for name in missing)}: pass them, for example"
+                f"the record does not say its {', '.join(f'`{name}`' for name in missing)}: pass them, for example"
                 ' `sampling_rate=500, lead_names=["I", "II"], unit="mV"`, or a dict with `signal` and these.'
             )
         return own
