@@ -115,7 +115,7 @@ def test_failures_are_in_the_json_too(anyecg, record, truncated):
 
 def test_nothing_that_can_be_read_is_an_error(anyecg, truncated):
     outcome = anyecg("inspect", "truncated")
-    assert (outcome.status, outcome.out, outcome.errors[0]) == (1, "", "1 records could not be used:")
+    assert (outcome.status, outcome.out, outcome.errors[0]) == (1, "", "1 record could not be used:")
     outcome = anyecg("inspect", "nowhere")
     assert outcome.status == 1 and outcome.errors[0].startswith("anyecg inspect: nowhere: expected a record")
 

@@ -64,7 +64,7 @@ def test_unreadable_records_are_reported_and_the_others_are_written(anyecg, chec
     outcome = anyecg("tokenize", str(own_folder), "-o", "codes.parquet", "--model", checkpoint)
     assert outcome.status == 1
     assert outcome.out == "1 records written to codes.parquet\n"
-    assert outcome.errors[0] == "1 records could not be used:" and "truncated.dat" in outcome.errors[1]
+    assert outcome.errors[0] == "1 record could not be used:" and "truncated.dat" in outcome.errors[1]
     assert parquet.read_table(own_folder / "codes.parquet").num_rows == 1
 
 

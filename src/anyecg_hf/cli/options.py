@@ -153,7 +153,8 @@ def report(outcome: Outcome, options: argparse.Namespace, summary: str, facts: d
     elif outcome.results:
         print(f"{summary} written to {options.output}")
     if outcome.failures:
-        print(f"{len(outcome.failures)} records could not be used:", file=sys.stderr)
+        count = len(outcome.failures)
+        print(f"{count} record{'' if count == 1 else 's'} could not be used:", file=sys.stderr)
         for path, error in outcome.failures.items():
             print(f"  {_with_path(path, error)}", file=sys.stderr)
     return 1 if outcome.failures else 0

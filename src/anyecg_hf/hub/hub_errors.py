@@ -115,7 +115,7 @@ def _explained(error: Exception, repo_id: str, revision: str | None) -> HubError
             "Nothing was changed. Look at what the other commit did, and push again.",
         )
     found = f"HTTP {status}" if status else f"a broken connection ({type(error).__name__})"
-    return HubError(repo_id, "an answer of the Hub", found, "Try again later; what was uploaded is not sent again.")
+    return HubError(repo_id, "an answer of the Hub", found, "Try again later; what has arrived stays.")
 
 
 __all__ = ["HubError", "hub_errors_explained", "innermost", "is_broken_connection"]
