@@ -25,6 +25,8 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
 BEGIN, END = "<!-- written by benchmarks/fuzz_counts.py -->", "<!-- end -->"
 MOST_ADDRESSES = 16 << 30
 AT_ONCE = 200
+# A library in C that never comes back lets no alarm through: its process is killed.
+MOST_FURTHER_SECONDS = 300.0
 
 
 @dataclass
@@ -106,14 +108,17 @@ def _resident() -> int:
 
 
 def tried(number: int, name: str, arguments: argparse.Namespace) -> Count:
-    """[`count`] in a process of its own; one that does not come back has crashed, which is told like other failures."""
+    """[`count`] in a process of its own; one that crashes or does not come back is told like other failures."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     options = (number, arguments.examples, arguments.seconds, arguments.seed, arguments.keep, queue)
     process = context.Process(target=count, args=options)
     process.start()
+    end_s = time.perf_counter() + arguments.seconds + MOST_FURTHER_SECONDS
     while process.is_alive() and queue.empty():
         process.join(0.2)
+        if time.perf_counter() > end_s:
+            process.kill()
     found = queue.get() if process.exitcode is None or not queue.empty() else Count(name)
     process.join()
     if process.exitcode:
