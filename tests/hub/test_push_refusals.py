@@ -56,6 +56,14 @@ class TestWeights:
         edit_weights(shared / "model.safetensors", **{name: torch.zeros(1, 1, 5)})
         refused(shared, f"found 1 of another shape, such as '{name}'")
 
+    @pytest.mark.parametrize("value", [torch.nan, torch.inf])
+    def test_those_that_are_not_finite(self, shared, value):
+        path = shared / "quantizer" / "model.safetensors"
+        name, weight = next((name, each) for name, each in load_file(path).items() if each.is_floating_point())
+        weight.view(-1)[-1] = value
+        edit_weights(path, **{name: weight})
+        refused(shared, rf"shared/quantizer/model.safetensors: expected finite weights, found NaN or .* in '{name}'")
+
     def test_those_of_the_quantizer(self, shared):
         edit_weights(shared / "quantizer" / "model.safetensors", stranger=torch.zeros(2))
         refused(shared, "shared/quantizer: expected all weights of AnyECGRhythmQuantizer and no others, found 1 unexp")

@@ -52,6 +52,29 @@ def check_checkpoint(folder: Path, place: str) -> None:
     _refuse_strangers(folder, place, config)
 
 
+def check_values(folder: Path, place: str) -> None:
+    """
+    Checks that all weights are finite; they are read one after the other.
+
+    Args:
+        folder (`Path`), place (`str`): As in [`check_checkpoint`], after it.
+
+    Raises:
+        [`HubError`]: names the first weight that is not.
+    """
+    for path in sorted(folder.rglob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():
+                weight = file.get_tensor(name)
+                if weight.is_floating_point() and not weight.isfinite().all():
+                    raise HubError(
+                        f"{place}/{path.relative_to(folder)}",
+                        "finite weights",
+                        f"NaN or infinity in {name!r}",
+                        "The training diverged: push an earlier checkpoint.",
+                    )
+
+
 def check_agreement(folder: Path, place: str) -> None:
     """
     Checks that the configurations of model, tokenizer and quantizer belong together, as far as they are there.
@@ -300,4 +323,4 @@ def _refuse_different(place: str, one: Any, name: str, other: Any, other_name: s
         )
 
 
-__all__ = ["check_agreement", "check_checkpoint", "kind_of", "read_config"]
+__all__ = ["check_agreement", "check_checkpoint", "check_values", "kind_of", "read_config"]

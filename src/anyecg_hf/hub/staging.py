@@ -18,7 +18,14 @@ from anyecg_hf.hub.card_facts import CardFacts, load_card_facts
 from anyecg_hf.hub.card_models import is_hub_name
 from anyecg_hf.hub.card_provenance import run_of
 from anyecg_hf.hub.cards import render_folder_card
-from anyecg_hf.hub.checkpoint_checks import CONFIG_FILE, QUANTIZER_FOLDER, TOKENIZER_FILE, check_checkpoint, kind_of
+from anyecg_hf.hub.checkpoint_checks import (
+    CONFIG_FILE,
+    QUANTIZER_FOLDER,
+    TOKENIZER_FILE,
+    check_checkpoint,
+    check_values,
+    kind_of,
+)
 from anyecg_hf.hub.file_checks import refuse_odd_names, refuse_pickle_content, refuse_pickle_names
 from anyecg_hf.hub.hub_errors import HubError
 from anyecg_hf.hub.remote_code import add_remote_code, code_files
@@ -85,6 +92,7 @@ def stage(shared: Shared, name: str, folder: Path) -> dict[str, Path]:
     _name_base_model(folder, place, shared.base_model)
     refuse_pickle_content(place, folder, _names_in(folder))
     check_checkpoint(folder, place)
+    check_values(folder, place)
     _write_card(shared, name, folder, place)
     if shared.remote_code and any((folder / file).is_file() for file in (CONFIG_FILE, TOKENIZER_FILE)):
         add_remote_code(folder)
